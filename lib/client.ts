@@ -1,0 +1,296 @@
+// SessionClient: opens sessions and keeps them on a circuit, each by a Dialer of its own.
+import { EventEmitter } from 'node:events';
+import { TLSSocket } from 'node:tls';
+import type { AttemptOptions } from './attempt.ts';
+import { bareSession } from './bare.ts';
+import { type Budget, processBudget } from './budget.ts';
+import { Circuit, circuitInfo } from './circuit.ts';
+import { addressesOf, connect } from './connect.ts';
+import { SessionCore } from './core/session-core.ts';
+import { decodeSnapshot, encodeSnapshot, restore } from './core/snapshot.ts';
+import { SESSION_ID_BYTES } from './core/wire.ts';
+import { report } from './diagnostics.ts';
+import { Dialer, type DialerIdentity } from './dialer.ts';
+import { SessionDriver } from './driver.ts';
+import { SessionError } from './errors.ts';
+import { type Opened, openOn } from './opening.ts';
+import { type Address, invalid, parseShared, type SessionClientOptions, type Settings } from './options.ts';
+import { delay } from './runtime.ts';
+import { SessionKeys, type TlsSecrets, tlsSecrets } from './security/keys.ts';
+import { Session } from './session.ts';
+import { type Abortable, aborted } from './waiters.ts';
+
+export interface OpenOptions extends Abortable {
+  /** Keep trying until a server answers or the signal is aborted. Default: each address once. */
+  readonly retry?: boolean;
+}
+
+export interface SessionClientEvents<Message> {
+  /** A session is without a circuit, or its server refused for now: the next attempt is due in delayMs. */
+  retry: [notice: RetryNotice<Message>];
+}
+
+export interface RetryNotice<Message> {
+  readonly session: Session<Message>;
+  /** Attempts since the circuit was lost, this one included. */
+  readonly attempt: number;
+  readonly delayMs: number;
+  readonly cause: SessionError;
+}
+
+/** Room for one more attempt when the hold time is over: the accepting side may have seen the loss later. */
+const LAST_ATTEMPT_MS = 30_000;
+const OPEN_DELAY_MS = { base: 100, cap: 2_000 };
+const RECORD_FORMAT = 1;
+const METADATA_MOST_BYTES = 512;
+
+interface Held<Message> {
+  readonly dialer: Dialer<Message>;
+  readonly driver: SessionDriver<Message>;
+}
+
+export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientEvents<Message>> implements AsyncDisposable {
+  readonly #options: SessionClientOptions<Message>;
+  readonly #settings: Settings<Message>;
+  readonly #addresses: readonly (Address | undefined)[];
+  readonly #budget: Budget;
+  readonly #held = new Map<Session<Message>, Held<Message> | null>();
+  #closed = false;
+
+  /** @throws SessionError ERR_INVALID_OPTION */
+  constructor(options: SessionClientOptions<Message>) {
+    super();
+    this.#options = options;
+    this.#settings = parseShared(options);
+    this.#addresses = addressesOf(options);
+    this.#budget = processBudget(this.#settings.limits.processBytes);
+    if (this.#addresses.length === 0) throw invalid('addresses', 'must name at least one');
+    if (this.#addresses[0] === undefined && options.connect === undefined) throw invalid('port', 'or path, addresses or connect must be given');
+    if (bytesOf(options.metadata).length > METADATA_MOST_BYTES) throw invalid('metadata', `must have at most ${METADATA_MOST_BYTES} bytes`);
+  }
+
+  /** Sessions that live. */
+  get sessions(): ReadonlySet<Session<Message>> {
+    return new Set(this.#held.keys());
+  }
+
+  /**
+   * Opens a session. @throws SessionError: of the one address; ERR_CONNECT with all errors in an AggregateError where there are several;
+   * ERR_AUTH, ERR_VERSION, ERR_FRAMING_MISMATCH, ERR_KEY_METHOD or ERR_UNSUPPORTED at once, since no other answer will come
+   */
+  async open(options: OpenOptions = {}): Promise<Session<Message>> {
+    const { retry = false, signal } = options;
+    for (let round = 0; ; round++) {
+      if (this.#closed) throw new SessionError('ERR_CLOSED', 'open() on a client that was closed');
+      const errors: SessionError[] = [];
+      for (const [place, address] of this.#addresses.entries()) {
+        try {
+          return await this.#openAt(place, address, signal);
+        } catch (error) {
+          if (!SessionError.is(error) || isFinal(error) || signal?.aborted) throw error;
+          errors.push(error);
+        }
+      }
+      if (!retry) throw summary(errors);
+      const spanMs = Math.min(OPEN_DELAY_MS.cap, OPEN_DELAY_MS.base * 2 ** Math.min(10, round));
+      const leastMs = Math.min(60_000, Math.max(...errors.map((error) => error.retryAfterMs)));
+      await delay(this.#settings.runtime, leastMs + this.#settings.runtime.random() * spanMs, signal).catch(() => {
+        throw aborted(signal as AbortSignal);
+      });
+    }
+  }
+
+  /**
+   * One session after the other: opens one, yields it, and when it has ended opens the next. How a bare client reconnects.
+   * The loop ends when the signal is aborted or the client closed.
+   */
+  async *reopen(options: Abortable = {}): AsyncGenerator<Session<Message>, void, void> {
+    const { signal } = options;
+    while (!this.#closed && !signal?.aborted) {
+      let session: Session<Message>;
+      try {
+        session = await this.open({ retry: true, signal });
+      } catch (error) {
+        if (SessionError.is(error, 'ERR_ABORTED') || SessionError.is(error, 'ERR_CLOSED')) return;
+        throw error;
+      }
+      const over = session.state === 'closed' ? undefined : new Promise((resolve) => session.once('close', resolve));
+      yield session;
+      await over;
+    }
+  }
+
+  /**
+   * Takes up a session from its record, also in a new process. Resolves when the server has accepted it.
+   * @throws SessionError: the cause of its end where the server refused; ERR_INVALID_OPTION for bytes that are no record
+   */
+  async resume(record: Uint8Array, options: Abortable = {}): Promise<Session<Message>> {
+    if (this.#closed) throw new SessionError('ERR_CLOSED', 'resume() on a client that was closed');
+    const bytes = Buffer.from(record);
+    if (bytes.length < RECORD_HEADER_BYTES || bytes[0] !== RECORD_FORMAT) throw invalid('record', 'is no session record of this version');
+    const id = Buffer.from(bytes.subarray(3, 3 + SESSION_ID_BYTES));
+    const keys = SessionKeys.from(bytes.subarray(3 + SESSION_ID_BYTES, RECORD_HEADER_BYTES));
+    const snapshot = decodeSnapshot(bytes.subarray(RECORD_HEADER_BYTES));
+    const core = new SessionCore(this.#settings.framing, { role: 'dial', ...snapshot }, this.#settings.limits, this.#holdExtra(snapshot), this.#now);
+    restore(core, snapshot);
+    const { session, dialer, driver } = this.#make(core, { id, keys, bound: bytes[1] === 1, node: bytes[2] as number }, 0, false);
+    const attached = new Promise<void>((resolve, reject) => {
+      session.once('attached', () => resolve());
+      session.once('close', (cause) => (cause === undefined ? resolve() : reject(cause)));
+      options.signal?.addEventListener('abort', () => reject(aborted(options.signal as AbortSignal)), { once: true });
+    });
+    core.waitForResume(this.#now);
+    dialer.begin(driver, false);
+    driver.touched();
+    try {
+      await attached;
+    } catch (error) {
+      session.destroy();
+      throw error;
+    }
+    return session;
+  }
+
+  /**
+   * Everything another process needs to take the session up where it is now. It holds the session's keys: whoever has it has the session.
+   * @throws SessionError ERR_CLOSED where the session is not one of this client's, or has ended
+   */
+  record(session: Session<Message>): Buffer {
+    const held = this.#held.get(session);
+    if (held === undefined || held === null) throw new SessionError('ERR_CLOSED', 'record() of a session that this client does not hold');
+    const { id, keys, bound, node } = held.dialer.identity;
+    return Buffer.concat([Buffer.from([RECORD_FORMAT, bound ? 1 : 0, node]), id, keys.bytes(), encodeSnapshot(held.driver.core)]);
+  }
+
+  /** The network has changed, or nobody wants to wait: every session gets a new circuit now. */
+  nudge(): void {
+    for (const held of this.#held.values()) held?.dialer.nudge();
+  }
+
+  /** Closes all sessions in order, each within its close timeout. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const ends = await Promise.allSettled([...this.#held.keys()].map((session) => session.close()));
+    const failed = ends.find((end) => end.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  // ---------------------------------------------------------------- making sessions
+
+  async #openAt(place: number, address: Address | undefined, signal: AbortSignal | undefined): Promise<Session<Message>> {
+    if (signal?.aborted) throw aborted(signal);
+    if (this.#settings.bare) return this.#openBare(address, signal);
+    const { credentials, metadata, allowCleartextCredentials = false } = this.#options;
+    const given = typeof credentials === 'function' ? await credentials() : credentials;
+    const opened = await openOn(
+      {
+        settings: this.#settings,
+        credentials: given === undefined ? undefined : bytesOf(given),
+        metadata: metadata === undefined ? undefined : bytesOf(metadata),
+        allowCleartextCredentials,
+        secretsOf: (circuit) => this.#secretsOf(circuit),
+      },
+      this.#attempt(address),
+      signal,
+    );
+    return this.#begin(opened, place);
+  }
+
+  #begin(opened: Opened, place: number): Session<Message> {
+    const { circuit, id, keys, bound, node, terms, confirmMac, rest } = opened;
+    const core = new SessionCore(this.#settings.framing, terms, this.#settings.limits, this.#holdExtra(terms), this.#now);
+    core.confirmWith(confirmMac);
+    const { session, dialer, driver } = this.#make(core, { id, keys, bound, node }, place, true);
+    dialer.begin(driver, true);
+    driver.attach(circuit, { received: 0, acked: 0, limit: terms.peerWindow, base: 0, sent: 0 }, 0, rest);
+    return session;
+  }
+
+  #make(core: SessionCore<Message>, identity: DialerIdentity, place: number, accepted: boolean): Held<Message> & { session: Session<Message> } {
+    const dialer: Dialer<Message> = new Dialer<Message>(
+      {
+        settings: this.#settings,
+        addresses: this.#addresses,
+        attempt: (address) => this.#attempt(address),
+        secretsOf: (circuit) => this.#secretsOf(circuit),
+        retrying: (attempt, delayMs, cause) => this.#tellRetry({ session, attempt, delayMs, cause }),
+        ended: () => this.#held.delete(session),
+      },
+      identity,
+      place,
+      accepted,
+    );
+    const driver = new SessionDriver(core, this.#settings, dialer, this.#budget);
+    const session = new Session(driver, { id: identity.id.toString('hex'), principal: undefined, metadata: Buffer.alloc(0), restored: !accepted });
+    this.#held.set(session, { dialer, driver });
+    report('open', session, undefined);
+    return { session, dialer, driver };
+  }
+
+  async #openBare(address: Address | undefined, signal: AbortSignal | undefined): Promise<Session<Message>> {
+    const { runtime, limits } = this.#settings;
+    const socket = await connect(address, this.#options, limits, runtime, signal ?? new AbortController().signal);
+    const circuit = new Circuit(socket, circuitInfo(socket, '', false), runtime);
+    const { session, start } = bareSession(circuit, this.#settings, this.#budget, () => this.#held.delete(session));
+    this.#held.set(session, null);
+    start();
+    return session;
+  }
+
+  #attempt(address: Address | undefined): AttemptOptions {
+    const { runtime, limits } = this.#settings;
+    return {
+      address,
+      runtime,
+      verdictMs: limits.handshakeMs + limits.hookMs,
+      connect: (where, signal) => connect(where, this.#options, limits, runtime, signal),
+    };
+  }
+
+  #secretsOf(circuit: Circuit): TlsSecrets | undefined {
+    const { socket } = circuit;
+    return this.#options.tlsTerminated !== true && socket instanceof TLSSocket ? tlsSecrets(socket) : undefined;
+  }
+
+  #holdExtra(terms: { readonly heartbeatMs: number }): number {
+    return 2 * terms.heartbeatMs + 5_000 + LAST_ATTEMPT_MS;
+  }
+
+  /** A listener that throws ends the session it was told about. */
+  #tellRetry(notice: RetryNotice<Message>): void {
+    try {
+      this.emit('retry', notice);
+    } catch (error) {
+      this.#held.get(notice.session)?.driver.applicationFailed(error);
+    }
+  }
+
+  get #now(): number {
+    return this.#settings.runtime.now();
+  }
+}
+
+const RECORD_HEADER_BYTES: number = 3 + SESSION_ID_BYTES + 64;
+
+function bytesOf(value: Uint8Array | string | undefined): Buffer {
+  if (value === undefined) return Buffer.alloc(0);
+  return typeof value === 'string' ? Buffer.from(value) : Buffer.from(value);
+}
+
+/** Refusals that the same dial will meet again. */
+function isFinal(error: SessionError): boolean {
+  if (error.code === 'ERR_ABORTED' || error.code === 'ERR_CLEARTEXT_CREDENTIALS' || error.code === 'ERR_INVALID_OPTION') return true;
+  const refusals: readonly string[] = ['ERR_AUTH', 'ERR_VERSION', 'ERR_DOWNGRADE', 'ERR_FRAMING_MISMATCH', 'ERR_KEY_METHOD', 'ERR_UNSUPPORTED'];
+  return refusals.includes(error.code);
+}
+
+function summary(errors: readonly SessionError[]): SessionError {
+  const [first] = errors;
+  if (first !== undefined && errors.length === 1) return first;
+  return new SessionError('ERR_CONNECT', `none of ${errors.length} addresses answered`, { cause: new AggregateError(errors) });
+}
+

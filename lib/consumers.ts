@@ -1,0 +1,247 @@
+// The ways to read a session: one at a time holds it. A consumer pulls ranges from the core, hands messages to the application,
+// and says when they are consumed, which is what acks them. User code runs here, never inside the core.
+import type { SessionCore } from './core/session-core.ts';
+import { CloseCode } from './core/wire.ts';
+import { SessionError } from './errors.ts';
+
+export interface Consumer {
+  /** Messages may be ready. Called once per chunk, not per message. */
+  wake(): void;
+  /** The session has ended; nothing more will come. Called once. */
+  ended(cause: SessionError | undefined): void;
+  /** The application writes on after the peer's end, and ends its half itself. */
+  readonly keepsOpen?: boolean;
+}
+
+/** What a consumer needs of its session. */
+export interface Source<Message> {
+  readonly core: SessionCore<Message>;
+  /** Messages were consumed: acks may be due, the session may be done. */
+  settled(): void;
+  /** The application's code threw: its session ends, with what it threw as the cause. */
+  applicationFailed(error: unknown): void;
+  /** The consumer is gone, and another may come. */
+  released(consumer: Consumer): void;
+}
+
+/** Makes the message that the core moved to; a codec that cannot (bad JSON) ends the session. */
+function take<Message>(source: Source<Message>): { readonly message: Message } | null {
+  const { core } = source;
+  try {
+    return { message: core.inbound.inbox.message() };
+  } catch (error) {
+    core.fail(CloseCode.FRAMING, SessionError.is(error) ? error : new SessionError('ERR_FRAMING', 'the framing failed', { cause: error }));
+    source.settled();
+    return null;
+  }
+}
+
+interface Waiter<T> {
+  readonly resolve: (result: IteratorResult<T, undefined>) => void;
+  readonly reject: (error: SessionError) => void;
+}
+
+/** `for await` over messages, or over batches of them: asking for the next one consumes what was handed out before. */
+export class IteratorConsumer<Message, Item> implements Consumer, AsyncIterableIterator<Item, undefined> {
+  readonly #source: Source<Message>;
+  readonly #pull: (source: Source<Message>) => { readonly item: Item } | null;
+  #waiters: Waiter<Item>[] = [];
+  #over = false;
+  #error: SessionError | undefined;
+
+  constructor(source: Source<Message>, pull: (source: Source<Message>) => { readonly item: Item } | null) {
+    this.#source = source;
+    this.#pull = pull;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<Item, undefined>> {
+    this.#consume();
+    if (this.#waiters.length === 0 && !this.#over) {
+      const pulled = this.#pull(this.#source);
+      if (pulled !== null) return Promise.resolve({ value: pulled.item, done: false });
+      if (this.#source.core.inbound.ended) this.#finish();
+    }
+    if (this.#over) return this.#last();
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ resolve, reject });
+    });
+  }
+
+  /** Leaving the loop: the last item counts as consumed, the session goes on, and another consumer may come. */
+  return(): Promise<IteratorResult<Item, undefined>> {
+    if (!this.#over) {
+      this.#consume();
+      this.#finish();
+    }
+    return Promise.resolve({ value: undefined, done: true });
+  }
+
+  wake(): void {
+    while (this.#waiters.length > 0 && !this.#over) {
+      const pulled = this.#pull(this.#source);
+      if (pulled === null) break;
+      this.#waiters.shift()?.resolve({ value: pulled.item, done: false });
+      // Several next() calls wait: each consumes what was handed out before it.
+      if (this.#waiters.length > 0) this.#consume();
+    }
+    // The peer has ended and everything was consumed; the session may live on in the other direction.
+    if (this.#waiters.length > 0 && this.#source.core.inbound.ended) this.#finish();
+  }
+
+  ended(cause: SessionError | undefined): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#error = cause;
+    const waiters = this.#waiters.splice(0);
+    waiters.forEach((waiter, i) => {
+      if (i === 0 && cause !== undefined) {
+        this.#error = undefined;
+        waiter.reject(cause);
+      } else {
+        waiter.resolve({ value: undefined, done: true });
+      }
+    });
+  }
+
+  #consume(): void {
+    const { inbound } = this.#source.core;
+    if (!inbound.inProgress) return;
+    inbound.consume();
+    this.#source.settled();
+  }
+
+  #finish(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#source.released(this);
+    for (const waiter of this.#waiters.splice(0)) waiter.resolve({ value: undefined, done: true });
+  }
+
+  #last(): Promise<IteratorResult<Item, undefined>> {
+    const error = this.#error;
+    this.#error = undefined;
+    return error === undefined ? Promise.resolve({ value: undefined, done: true }) : Promise.reject(error);
+  }
+}
+
+export function pullOne<Message>(source: Source<Message>): { readonly item: Message } | null {
+  if (!source.core.inbound.next()) return null;
+  const taken = take(source);
+  return taken === null ? null : { item: taken.message };
+}
+
+export function pullBatch<Message>(source: Source<Message>): { readonly item: readonly Message[] } | null {
+  const { inbound } = source.core;
+  const batch: Message[] = [];
+  // Only what is decoded already: a batch is what one read brought, never a wait for more.
+  for (let left = inbound.inbox.ready ? inbound.inbox.waiting : 0; left > 0 && inbound.next(); left--) {
+    const taken = take(source);
+    if (taken === null) return null;
+    batch.push(taken.message);
+  }
+  return batch.length === 0 ? null : { item: batch };
+}
+
+/** receive(): one handler call at a time, consumed when it returns or its promise resolves. */
+export class HandlerConsumer<Message> implements Consumer {
+  readonly #source: Source<Message>;
+  readonly #handler: (message: Message) => unknown;
+  #busy = false;
+  #over = false;
+
+  constructor(source: Source<Message>, handler: (message: Message) => unknown) {
+    this.#source = source;
+    this.#handler = handler;
+  }
+
+  wake(): void {
+    if (this.#busy || this.#over) return;
+    this.#busy = true;
+    const { core } = this.#source;
+    const { inbound } = core;
+    const handler = this.#handler;
+    while (!this.#over && inbound.next()) {
+      let result: unknown;
+      try {
+        const { inbox } = inbound;
+        result = handler(inbox.message());
+      } catch (error) {
+        this.#failed(error);
+        return;
+      }
+      if (isPromise(result)) {
+        result.then(this.#resolved, this.#failed);
+        return;
+      }
+      inbound.consume();
+    }
+    this.#busy = false;
+    this.#source.settled();
+  }
+
+  ended(): void {
+    this.#over = true;
+  }
+
+  readonly #resolved = (): void => {
+    this.#busy = false;
+    if (this.#over) return;
+    this.#source.core.inbound.consume();
+    this.wake();
+  };
+
+  readonly #failed = (error: unknown): void => {
+    if (this.#over) return;
+    const { core } = this.#source;
+    if (SessionError.is(error, 'ERR_FRAMING') && core.state !== 'closed') {
+      core.fail(CloseCode.FRAMING, error);
+      this.#source.settled();
+      return;
+    }
+    this.#source.applicationFailed(error);
+  };
+}
+
+/** receiveRanges(): no object per message; the range is valid during the call. */
+export class RangeConsumer<Message> implements Consumer {
+  readonly #source: Source<Message>;
+  readonly #handler: (buffer: Buffer, start: number, end: number) => void;
+  #busy = false;
+  #over = false;
+
+  constructor(source: Source<Message>, handler: (buffer: Buffer, start: number, end: number) => void) {
+    this.#source = source;
+    this.#handler = handler;
+  }
+
+  wake(): void {
+    if (this.#busy || this.#over) return;
+    this.#busy = true;
+    const { inbound } = this.#source.core;
+    const { inbox } = inbound;
+    const handler = this.#handler;
+    try {
+      while (!this.#over && inbound.next()) {
+        handler(inbox.buffer, inbox.start, inbox.end);
+        inbound.consume();
+      }
+    } catch (error) {
+      this.#source.applicationFailed(error);
+      return;
+    }
+    this.#busy = false;
+    this.#source.settled();
+  }
+
+  ended(): void {
+    this.#over = true;
+  }
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function';
+}

@@ -1,0 +1,81 @@
+// BareCore: a session without the session protocol, for peers that do not speak it. The stream is the connection's bytes,
+// the session lives as long as its one circuit, and "acked" means written. Same inputs and outputs as SessionCore.
+import { SessionError } from '../errors.ts';
+import type { Framing } from '../framing/framing.ts';
+import { Deadline } from './deadlines.ts';
+import type { Positions } from './handshake.ts';
+import { type CoreLimits, SessionCore } from './session-core.ts';
+
+export class BareCore<Message> extends SessionCore<Message> {
+  #paused = false;
+
+  constructor(framing: Framing<Message>, limits: CoreLimits, window: number, now: number) {
+    // A peer without acks has no window: what it cannot take waits in its own TCP.
+    const terms = { role: 'accept', window, peerWindow: limits.outboxHardCap, heartbeatMs: 0, holdMs: 0 } as const;
+    super(framing, terms, limits, 0, now);
+    this.outbound.peerLimit = Number.MAX_SAFE_INTEGER;
+  }
+
+  /** The connection is there; nothing is agreed on, and nothing timed. */
+  override circuitUp(positions: Positions, from: number, now: number): void {
+    super.circuitUp(positions, from, now);
+    this.outbound.peerLimit = Number.MAX_SAFE_INTEGER;
+    this.deadlines.clearAll();
+  }
+
+  override get wantsTransmit(): boolean {
+    return this.attached && this.outbound.pending;
+  }
+
+  /** With half of the window free again reading goes on: not at every message. */
+  override get wantsPause(): boolean {
+    const { received, acked, window } = this.inbound;
+    const held = received - acked;
+    this.#paused = this.#paused ? held * 2 > window : held > window;
+    return this.#paused;
+  }
+
+  override get halfCloses(): boolean {
+    return this.outbound.finAcked;
+  }
+
+  override receive(chunk: Buffer, at: number, now: number): number {
+    const { inbound } = this;
+    if (this.state === 'closed') return chunk.length;
+    inbound.received += chunk.length - at;
+    if (inbound.discarding) inbound.discardedBytes += chunk.length - at;
+    else inbound.inbox.take(chunk, at, chunk.length);
+    this.settle(now);
+    return chunk.length;
+  }
+
+  override circuitLost(now: number): void {
+    super.circuitLost(now);
+    this.concluded(undefined, new SessionError('ERR_CIRCUIT_LOST', 'the connection of a bare session is gone'), now);
+  }
+
+  override tick(now: number, queuedBytes: number): void {
+    if (queuedBytes === 0) this.deadlines.clear(Deadline.WRITE_STALL);
+    super.tick(now, queuedBytes);
+  }
+
+  override transmit(out: Buffer[], budget: number, now: number): number {
+    const { egress } = this.outbound;
+    egress.seal();
+    let bytes = 0;
+    while (this.outbound.cursor < egress.end && bytes < budget) {
+      const segment = egress.replay.find(this.outbound.cursor);
+      if (segment === undefined) break;
+      const start = segment.start + (this.outbound.cursor - segment.offset);
+      out.push(segment.buffer.subarray(start, segment.end));
+      bytes += segment.end - start;
+      this.outbound.cursor += segment.end - start;
+    }
+    if (this.outbound.finDue) this.outbound.cursor++;
+    this.outbound.sent = this.outbound.cursor;
+    // Written is all that is known here. The socket still holds the memory, so it is not used again.
+    if (this.outbound.cursor > this.outbound.peerAcked) this.outbound.confirm(this.outbound.cursor, false, this.circuit);
+    this.settle(now);
+    return bytes;
+  }
+}

@@ -1,0 +1,149 @@
+// Egress: where encoders write. An open region of the current slab grows until it is sealed; the sealed region is a replay segment,
+// and the very memory that the socket is given.
+import { type ByteWriter, MAX_RESERVE, type TextEncoding } from '../framing/framing.ts';
+import { ReplayBuffer, Segment } from './replay.ts';
+import { ROOM_BYTES, releaseSlab, type Slab, takeSlab } from './slab.ts';
+
+/** Payloads up to here are copied even when they are lent: a copy is cheaper than a segment of their own. */
+export const LEND_MIN_BYTES = 4096;
+
+const NONE = Buffer.alloc(0);
+
+export class Egress implements ByteWriter {
+  buffer: Buffer = NONE;
+  position = 0;
+  readonly replay: ReplayBuffer;
+  #slab: Slab | null = null;
+  #regionStart = 0;
+  #busy = false;
+  /** Set around encode() of a message that the application lent. */
+  lending = false;
+
+  constructor(segmentsMax: number) {
+    this.replay = new ReplayBuffer(segmentsMax);
+  }
+
+  /** Stream offset behind the last byte written. */
+  get end(): number {
+    return this.replay.end + (this.position - this.#regionStart);
+  }
+
+  reserve(bytes: number): void {
+    if (this.position + bytes > this.buffer.length) this.#open(bytes);
+  }
+
+  byte(value: number): void {
+    if (this.position === this.buffer.length) this.#open(1);
+    this.buffer[this.position++] = value;
+  }
+
+  copy(source: Uint8Array, start: number, end: number): void {
+    const bytes = end - start;
+    if (bytes <= this.buffer.length - this.position) {
+      this.buffer.set(start === 0 && bytes === source.length ? source : source.subarray(start, end), this.position);
+      this.position += bytes;
+      return;
+    }
+    this.#copyAcross(source, start, end);
+  }
+
+  payload(source: Uint8Array): void {
+    if (this.lending && source.length > LEND_MIN_BYTES) this.#lend(source);
+    else this.copy(source, 0, source.length);
+  }
+
+  text(value: string, encoding: TextEncoding, byteLength: number): void {
+    if (byteLength <= MAX_RESERVE) {
+      this.reserve(byteLength);
+      this.position += this.buffer.write(value, this.position, byteLength, encoding);
+      return;
+    }
+    const bytes = Buffer.from(value, encoding);
+    this.copy(bytes, 0, bytes.length);
+  }
+
+  /** Turns what was written since the last call into a segment, ready to be sent. */
+  seal(): void {
+    if (this.position === this.#regionStart) return;
+    this.replay.push(new Segment(this.buffer, this.#regionStart, this.position, this.replay.end, this.#slab));
+    const next = this.position + ROOM_BYTES;
+    if (next + MAX_RESERVE > this.buffer.length) {
+      this.#busy = true;
+      this.#drop();
+      return;
+    }
+    this.#regionStart = next;
+    this.position = next;
+  }
+
+  /** Takes back what was written from `offset` on; nothing of it may have been sent. */
+  truncate(offset: number): void {
+    const sealed = this.replay.end;
+    if (offset >= sealed) {
+      this.position = this.#regionStart + (offset - sealed);
+      return;
+    }
+    this.position = this.#regionStart;
+    this.#drop();
+    this.replay.truncate(offset);
+  }
+
+  /** Called when everything written is acked, so that an idle session owns no memory. */
+  rest(recyclable: boolean): void {
+    if (this.#slab === null || this.position !== this.#regionStart) return;
+    if (!recyclable) this.#slab.tainted = true;
+    this.#busy = false;
+    this.#drop();
+  }
+
+  /** Drops all bytes, sent or not; offsets stay as they are. */
+  clear(): void {
+    this.seal();
+    this.#drop();
+    this.replay.clear();
+  }
+
+  #open(bytes: number): void {
+    if (this.#slab !== null) {
+      this.#busy = true;
+      if (this.position > this.#regionStart) {
+        this.replay.push(new Segment(this.buffer, this.#regionStart, this.position, this.replay.end, this.#slab));
+        this.#regionStart = this.position;
+      }
+      this.#drop();
+    }
+    const slab = takeSlab(this.#busy || bytes > MAX_RESERVE);
+    slab.uses++;
+    this.#slab = slab;
+    this.buffer = slab.buffer;
+    this.#regionStart = ROOM_BYTES;
+    this.position = ROOM_BYTES;
+  }
+
+  #drop(): void {
+    const slab = this.#slab;
+    this.#slab = null;
+    this.buffer = NONE;
+    this.#regionStart = 0;
+    this.position = 0;
+    // Its segments keep it in use. Without any, nothing was sent from it that has not been released before.
+    if (slab !== null) releaseSlab(slab, true);
+  }
+
+  #copyAcross(source: Uint8Array, start: number, end: number): void {
+    let at = start;
+    while (at < end) {
+      if (this.position === this.buffer.length) this.#open(Math.min(end - at, MAX_RESERVE + 1));
+      const bytes = Math.min(this.buffer.length - this.position, end - at);
+      this.buffer.set(source.subarray(at, at + bytes), this.position);
+      this.position += bytes;
+      at += bytes;
+    }
+  }
+
+  #lend(source: Uint8Array): void {
+    this.seal();
+    const view = Buffer.from(source.buffer, source.byteOffset, source.byteLength);
+    this.replay.push(new Segment(view, 0, view.length, this.replay.end, null));
+  }
+}

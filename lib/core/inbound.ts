@@ -1,0 +1,140 @@
+// Inbound half of a session: offsets of what arrived, what the application has consumed, and what the peer may still send.
+// One number, `acked`, frees the peer's replay, opens its window, and is the exactly-once cursor.
+import { SessionError } from '../errors.ts';
+import type { Decoder } from '../framing/framing.ts';
+import { Inbox } from './inbox.ts';
+
+export class Inbound<Message> {
+  readonly window: number;
+  readonly inbox: Inbox<Message>;
+  /** Offset behind the last byte taken in order; END counts one. */
+  received: number;
+  /** Offset behind the last message consumed, or `received` when nothing is held or in progress. Never moves back. */
+  acked: number;
+  /** `acked` as last written to the circuit. */
+  ackTold: number;
+  /** The largest limit ever told to the peer: DATA beyond it is a protocol error. */
+  limitTold: number;
+  /** Offset of the peer's END; -1 before it came. */
+  peerEnd = -1;
+  /** The peer asked for an ACK once everything below is consumed; -1 when it does not wait. */
+  syncBelow = -1;
+  /** Bytes that came twice and were trimmed. */
+  duplicateBytes = 0;
+  /** A message was handed out and is not consumed yet. */
+  inProgress = false;
+  /** Bytes thrown away unread and unacked, once close() found no consumer. */
+  discardedBytes = 0;
+  #consumed: number;
+  #discarding = false;
+
+  constructor(decoder: Decoder<Message>, window: number, messagesMax: number) {
+    this.window = window;
+    this.inbox = new Inbox(decoder, messagesMax);
+    this.received = 0;
+    this.acked = 0;
+    this.ackTold = 0;
+    this.limitTold = window;
+    this.#consumed = 0;
+  }
+
+  /** A fresh one begins where another process had consumed everything. */
+  restore(acked: number, peerEnd: number): void {
+    this.received = acked;
+    this.acked = acked;
+    this.ackTold = acked;
+    this.limitTold = this.limit;
+    this.#consumed = acked;
+    this.peerEnd = peerEnd;
+    this.inbox.begin(peerEnd >= 0 ? peerEnd : acked);
+  }
+
+  /** What the peer may send up to: it never shrinks, because neither `acked` nor the window does. */
+  get limit(): number {
+    return this.acked + this.window;
+  }
+
+  get ended(): boolean {
+    return this.peerEnd >= 0 && this.acked > this.peerEnd;
+  }
+
+  /** A fault of the framing that everything in front of has been handed out of. */
+  get streamError(): SessionError | null {
+    const error = this.inbox.error;
+    return error !== null && !this.inProgress && this.inbox.waiting === 0 ? error : this.#truncated;
+  }
+
+  /** True once a fault lies in the bytes taken, even if messages in front of it still wait. */
+  get faulty(): boolean {
+    return this.inbox.error !== null;
+  }
+
+  /** Takes a piece of the stream. @returns the rule that it breaks, or null. */
+  data(bytes: Buffer, start: number, end: number, offset: number): string | null {
+    const length = end - start;
+    let skip = this.received - offset;
+    if (skip < 0) return `S-2: DATA at ${offset} leaves a gap behind ${this.received}`;
+    if (skip > length) skip = length;
+    this.duplicateBytes += skip;
+    if (skip === length) return null;
+    if (this.peerEnd >= 0) return `S-6: DATA behind END at ${this.peerEnd}`;
+    if (offset + length > this.limitTold) return `S-4: DATA up to ${offset + length} exceeds the limit ${this.limitTold}`;
+    this.received = offset + length;
+    if (this.#discarding) this.discardedBytes += length - skip;
+    else this.inbox.take(bytes, start + skip, end);
+    return null;
+  }
+
+  /** Takes the peer's END. @returns the rule that it breaks, or null. */
+  end(offset: number): string | null {
+    if (this.peerEnd >= 0) return offset === this.peerEnd ? null : `S-6: END at ${offset} after END at ${this.peerEnd}`;
+    if (offset !== this.received) return `S-6: END at ${offset}, while ${this.received} bytes came`;
+    this.peerEnd = offset;
+    this.received = offset + 1;
+    return null;
+  }
+
+  /** Moves to the next message; false when none is ready. A message in progress is still in progress. */
+  next(): boolean {
+    if (!this.inbox.next()) return false;
+    this.inProgress = true;
+    return true;
+  }
+
+  /** The message handed out last, and all before it, have been consumed. */
+  consume(): void {
+    this.inProgress = false;
+    this.#consumed = this.inbox.endOffset;
+  }
+
+  /** Brings `acked` up to date. @returns whether it moved. */
+  settle(): boolean {
+    const before = this.acked;
+    if (!this.#discarding || this.discardedBytes === 0) {
+      const quiet = !this.inProgress && this.inbox.error === null && this.inbox.empty;
+      const acked = quiet ? this.received : this.#consumed;
+      if (acked > this.acked) this.acked = acked;
+    }
+    return this.acked > before;
+  }
+
+  /** Nobody will read: what waits and what still comes is thrown away and never acked. */
+  discard(): void {
+    if (this.#discarding) return;
+    this.#discarding = true;
+    const dataEnd = this.peerEnd >= 0 ? this.peerEnd : this.received;
+    const from = this.inProgress ? this.#consumed : this.inbox.endOffset;
+    if (!this.inbox.empty || this.inProgress) this.discardedBytes += dataEnd - Math.max(from, this.acked);
+    this.inbox.clear();
+  }
+
+  get discarding(): boolean {
+    return this.#discarding;
+  }
+
+  /** END behind half a message: no more of it will come. */
+  get #truncated(): SessionError | null {
+    if (this.peerEnd < 0 || this.#discarding || this.inProgress || this.inbox.decoder.residueBytes === 0 || this.inbox.ready) return null;
+    return new SessionError('ERR_TRUNCATED', `the stream ended with ${this.inbox.decoder.residueBytes} bytes of an unfinished message`);
+  }
+}

@@ -1,0 +1,253 @@
+// Outbound half of a session: the stream the application writes, from the lowest byte not acked to the last one encoded,
+// and how far each circuit and the peer have got in it.
+import { SessionError } from '../errors.ts';
+import type { Decoder, Encoder } from '../framing/framing.ts';
+import { Egress } from './egress.ts';
+import { ACK_FRAME_BYTES, DATA_HEADER_BYTES, Frame, MAX_DATA_BYTES, putAck, putDataHeader, putU64Frame } from './wire.ts';
+
+export interface OutboundLimits {
+  /** The peer's window: no message may be larger, framing included. */
+  readonly peerWindow: number;
+  readonly outboxHighWater: number;
+  readonly outboxHardCap: number;
+  readonly replaySegments: number;
+}
+
+export class Outbound<Message> {
+  readonly egress: Egress;
+  readonly #encoder: Encoder<Message>;
+  readonly #limits: OutboundLimits;
+  /** Next offset to write on this circuit. */
+  cursor = 0;
+  /** Highest offset ever put on any circuit; END counts one. */
+  sent = 0;
+  peerAcked = 0;
+  peerLimit: number;
+  /** Offset of our END; -1 before end(). */
+  fin = -1;
+  /** Bytes written again after a circuit change. */
+  replayedBytes = 0;
+  /** Highest offset that flushed() waits for. */
+  syncWanted = -1;
+  /** Offset of the SYNC in flight; -1 when none is. */
+  syncOut = -1;
+  /** send() returned false and the application waits for room. */
+  needDrain = false;
+
+  constructor(encoder: Encoder<Message>, limits: OutboundLimits) {
+    this.#encoder = encoder;
+    this.#limits = limits;
+    this.egress = new Egress(limits.replaySegments);
+    this.peerLimit = limits.peerWindow;
+  }
+
+  /** A fresh one goes on where another process was. */
+  restore(base: number, sent: number, peerLimit: number): void {
+    this.egress.replay.begin(base);
+    this.cursor = base;
+    this.sent = sent;
+    this.peerAcked = base;
+    this.peerLimit = peerLimit;
+  }
+
+  get peerWindow(): number {
+    return this.#limits.peerWindow;
+  }
+
+  /** Offset behind the last byte the application has written; END counts one. */
+  get end(): number {
+    return this.fin >= 0 ? this.fin + 1 : this.egress.end;
+  }
+
+  /** Bytes that no circuit has carried yet. */
+  get outboxBytes(): number {
+    const bytes = this.egress.end - this.sent;
+    return bytes > 0 ? bytes : 0;
+  }
+
+  /** Replay and outbox together: what the hard cap counts. */
+  get heldBytes(): number {
+    return this.egress.end - this.egress.replay.base;
+  }
+
+  get finAcked(): boolean {
+    return this.fin >= 0 && this.peerAcked > this.fin;
+  }
+
+  /** True when this circuit can carry something now. */
+  get pending(): boolean {
+    if (this.fin >= 0 && this.cursor === this.fin) return true;
+    return this.cursor < this.egress.end && this.cursor < this.peerLimit;
+  }
+
+  /** Encodes one message into the stream. Throws with nothing taken. @returns false when the application should wait for drain. */
+  send(message: Message, lend: boolean): boolean {
+    const egress = this.egress;
+    const before = egress.end;
+    egress.lending = lend;
+    this.#encoder.encode(message, egress);
+    const after = egress.end;
+    const limits = this.#limits;
+    const held = after - egress.replay.base;
+    if (held > limits.outboxHardCap || after - before > limits.peerWindow || after > Number.MAX_SAFE_INTEGER - 1) this.#refuse(before, after);
+    if (after - this.sent > limits.outboxHighWater || held * 2 > limits.outboxHardCap) {
+      this.needDrain = true;
+      return false;
+    }
+    return !this.needDrain;
+  }
+
+  /** True when waiting senders may go on: with some room, so that they do not wait again at once. */
+  get drained(): boolean {
+    const limits = this.#limits;
+    return this.outboxBytes * 2 <= limits.outboxHighWater && this.heldBytes * 2 <= limits.outboxHardCap;
+  }
+
+  /** Applies an ACK of this circuit. @returns the rule that it breaks, or null. */
+  ack(acked: number, limit: number, recyclable: boolean, circuit: number): string | null {
+    if (acked < this.peerAcked) return `A-2: ACK ${acked} is below ${this.peerAcked}`;
+    if (acked > this.sent) return `A-2: ACK ${acked} of ${this.sent} sent`;
+    if (limit < this.peerLimit) return `A-3: limit ${limit} is below ${this.peerLimit}`;
+    this.peerLimit = limit;
+    if (acked > this.peerAcked) this.confirm(acked, recyclable, circuit);
+    return null;
+  }
+
+  /** The peer has consumed everything below `acked`. */
+  confirm(acked: number, recyclable: boolean, circuit: number): void {
+    this.peerAcked = acked;
+    const egress = this.egress;
+    const bytes = this.fin >= 0 && acked > this.fin ? this.fin : acked;
+    egress.seal();
+    egress.replay.free(bytes, recyclable, circuit);
+    if (bytes === egress.end) egress.rest(recyclable);
+    if (acked >= this.syncOut) this.syncOut = -1;
+    if (acked >= this.syncWanted) this.syncWanted = -1;
+  }
+
+  /** A circuit begins at the offset that the peer has received. */
+  rewind(offset: number): void {
+    this.cursor = offset;
+    this.syncOut = -1;
+  }
+
+  /** True when transmit() could fill an ACK into the room in front of its first byte. */
+  get carriesAck(): boolean {
+    if (this.cursor >= this.egress.end || this.cursor >= this.peerLimit) return false;
+    this.egress.seal();
+    const segment = this.egress.replay.find(this.cursor);
+    return segment !== undefined && segment.slab !== null && segment.offset === this.cursor;
+  }
+
+  /**
+   * Pushes DATA frames from the cursor on. `acked` ≥ 0: fills an ACK in front (only when carriesAck).
+   * @returns bytes pushed; the budget is exceeded by at most one frame
+   */
+  transmit(out: Buffer[], budget: number, circuit: number, acked: number, limit: number): number {
+    const egress = this.egress;
+    egress.seal();
+    const end = Math.min(egress.end, this.peerLimit);
+    let bytes = 0;
+    let ackBytes = acked >= 0 ? ACK_FRAME_BYTES : 0;
+    while (this.cursor < end && bytes < budget) {
+      const segment = egress.replay.find(this.cursor);
+      if (segment === undefined) break;
+      const skip = this.cursor - segment.offset;
+      const start = segment.start + skip;
+      const length = Math.min(segment.end - start, end - this.cursor, MAX_DATA_BYTES);
+      if (segment.circuit === 0) segment.circuit = circuit;
+      else if (segment.circuit !== circuit && segment.slab !== null) segment.slab.tainted = true;
+      if (skip === 0 && segment.slab !== null) {
+        const at = start - DATA_HEADER_BYTES;
+        putDataHeader(segment.buffer, at, this.cursor, length);
+        if (ackBytes > 0) putAck(segment.buffer, at - ackBytes, acked, limit);
+        out.push(segment.buffer.subarray(at - ackBytes, start + length));
+      } else {
+        const header = Buffer.allocUnsafe(DATA_HEADER_BYTES);
+        putDataHeader(header, 0, this.cursor, length);
+        out.push(header, segment.buffer.subarray(start, start + length));
+      }
+      bytes += DATA_HEADER_BYTES + ackBytes + length;
+      ackBytes = 0;
+      this.#advance(length);
+    }
+    return bytes;
+  }
+
+  /** Base to sent, and more while it fits, with headers, as one buffer; empty when not even that fits. Counts as put on a circuit. */
+  earlyData(newBytes: boolean, bytesMax: number): { readonly bytes: Buffer; readonly end: number } {
+    const egress = this.egress;
+    egress.seal();
+    const { base } = egress.replay;
+    const dataEnd = Math.min(egress.end, this.peerLimit, newBytes ? Number.MAX_SAFE_INTEGER : this.sent);
+    const room = bytesMax - DATA_HEADER_BYTES - END_FRAME_BYTES;
+    const must = Math.min(this.sent, egress.end) - base;
+    if (must > room || must > dataEnd - base) return NOTHING;
+    const length = Math.min(dataEnd - base, room);
+    const end = base + length;
+    const fin = end === this.fin && (newBytes || this.sent > this.fin);
+    const bytes = Buffer.allocUnsafe((length > 0 ? DATA_HEADER_BYTES + length : 0) + (fin ? END_FRAME_BYTES : 0));
+    if (bytes.length === 0) return NOTHING;
+    let at = 0;
+    if (length > 0) {
+      at = putDataHeader(bytes, 0, base, length);
+      egress.replay.slice(base, end).copy(bytes, at);
+      at += length;
+    }
+    if (fin) putU64Frame(bytes, at, Frame.END, this.fin);
+    const after = fin ? end + 1 : end;
+    this.replayedBytes += Math.max(0, Math.min(this.sent, after) - base);
+    if (after > this.sent) this.sent = after;
+    return { bytes, end: after };
+  }
+
+  /** True when END is the next thing that this circuit has to carry. */
+  get finDue(): boolean {
+    return this.fin >= 0 && this.cursor === this.fin;
+  }
+
+  /** END has been written to this circuit. */
+  finWritten(): void {
+    this.#advance(1);
+  }
+
+  /** The messages from `acked` on, cut by the session's own framing, and the bytes behind them. */
+  unconfirmed(decoder: Decoder<Message>): { messages: Message[]; bytes: number } {
+    const egress = this.egress;
+    egress.seal();
+    const from = Math.min(Math.max(this.peerAcked, egress.replay.base), egress.end);
+    const bytes = egress.replay.slice(from, egress.end);
+    const messages: Message[] = [];
+    decoder.decode(bytes, 0, bytes.length, {
+      range(buffer, start, end) {
+        messages.push(decoder.message(buffer, start, end));
+        return true;
+      },
+    });
+    return { messages, bytes: bytes.length };
+  }
+
+  #advance(bytes: number): void {
+    const fresh = Math.max(0, this.cursor + bytes - Math.max(this.cursor, this.sent));
+    this.replayedBytes += bytes - fresh;
+    this.cursor += bytes;
+    if (this.cursor > this.sent) this.sent = this.cursor;
+  }
+
+  #refuse(before: number, after: number): never {
+    const bytes = after - before;
+    this.egress.truncate(before);
+    if (bytes > this.#limits.peerWindow) {
+      throw new SessionError('ERR_MESSAGE_TOO_LARGE', `a message of ${bytes} bytes does not fit the peer's window of ${this.#limits.peerWindow}`);
+    }
+    if (after > Number.MAX_SAFE_INTEGER - 1) throw new SessionError('ERR_EXHAUSTED', `offset ${before} plus ${bytes} bytes`);
+    this.needDrain = true;
+    throw new SessionError(
+      'ERR_BUFFER_FULL',
+      `a message of ${bytes} bytes on top of ${this.heldBytes} exceeds outboxHardCap ${this.#limits.outboxHardCap}`,
+    );
+  }
+}
+
+const END_FRAME_BYTES = 12;
+const NOTHING: { readonly bytes: Buffer; readonly end: number } = { bytes: Buffer.alloc(0), end: 0 };

@@ -1,0 +1,684 @@
+// SessionCore: one session as a pure, synchronous state machine. Inputs: chunks, ticks, circuits coming and going, what the application
+// sends and consumes. Outputs are pulled: transmit(), next(), state, fault, deadline. No socket, clock, timer or promise is in here.
+import { SessionError } from '../errors.ts';
+import type { Framing } from '../framing/framing.ts';
+import { Bucket } from './bucket.ts';
+import { Deadline, Deadlines } from './deadlines.ts';
+import { FrameReader, type FrameSink } from './frame-reader.ts';
+import type { Positions } from './handshake.ts';
+import { Inbound } from './inbound.ts';
+import { Outbound } from './outbound.ts';
+import { judgePositions } from './resume.ts';
+import { Rtt } from './rtt.ts';
+import { type CoreInput, type CoreState, next } from './state.ts';
+import { reasonBytes } from './text.ts';
+import { closeError } from './verdict.ts';
+import {
+  ACK_FRAME_BYTES,
+  CloseCode,
+  DrainFlag,
+  FIRST_IGNORABLE_FRAME,
+  FRAME_HEADER_BYTES,
+  Frame,
+  MAX_EARLY_DATA_BYTES,
+  putAck,
+  putBytesFrame,
+  putFrameHeader,
+  putU64Frame,
+  readU16,
+  readU32,
+  readU64,
+  writeU16,
+  writeU32,
+  writeU64,
+} from './wire.ts';
+
+export interface CoreLimits {
+  readonly messageBytes: number;
+  readonly inboxMessages: number;
+  readonly outboxHighWater: number;
+  readonly outboxHardCap: number;
+  readonly replaySegments: number;
+  readonly ackDelayMs: number;
+  readonly writeStallMs: number;
+  readonly controlPerSecond: number;
+  readonly controlBurst: number;
+}
+
+/** What both ends agreed on in the handshake. Fixed for the life of the session, but for the two times, which a resume may renew. */
+export interface CoreTerms {
+  readonly role: 'dial' | 'accept';
+  readonly window: number;
+  readonly peerWindow: number;
+  readonly heartbeatMs: number;
+  readonly holdMs: number;
+}
+
+/** What a DRAIN frame asked for. */
+export interface DrainNotice {
+  readonly move: boolean;
+  readonly deadlineMs: number;
+  readonly spreadMs: number;
+  readonly address: string;
+}
+
+/** How long after its connect a circuit may be silent: two heartbeats and this. */
+export const LIVENESS_GRACE_MS = 5000;
+/** The most that an expiry check which ran late adds: the host slept, and so could not hear the peer. */
+const LATE_GRACE_MS = 30_000;
+/** This many protocol errors in a row, with no byte of progress between, end the session. */
+const FAULTS_MAX = 3;
+
+export class SessionCore<Message> implements FrameSink {
+  readonly role: 'dial' | 'accept';
+  readonly framing: Framing<Message>;
+  readonly limits: CoreLimits;
+  readonly inbound: Inbound<Message>;
+  readonly outbound: Outbound<Message>;
+  readonly deadlines: Deadlines = new Deadlines();
+  readonly rtt: Rtt = new Rtt();
+  heartbeatMs: number;
+  holdMs: number;
+  /** Added to the hold time by the dialing side, which gives up later than the accepting side expires. */
+  readonly #holdExtraMs: number;
+
+  // -- identity of the circuits (PROTOCOL.md: generation and instance)
+  generation = 1;
+  instance = 1;
+  /** Serial number of the current circuit in this process. */
+  circuit = 0;
+
+  #state: CoreState = 'detached';
+  #cause: SessionError | undefined;
+  #fault: SessionError | null = null;
+  #reader: FrameReader;
+  #now = 0;
+  #heardMs = 0;
+  #wroteMs = 0;
+  #queuedBytes = 0;
+  #control: Bucket;
+  #faults = 0;
+  #faultProgress = -1;
+  #holdLeftMs = 0;
+  /** The socket of the current circuit holds no bytes of ours, so acked memory may be used again. Set by the shell before every input. */
+  recyclable = false;
+
+  // -- frames that wait to be written
+  #ackDue = false;
+  #pingDue = false;
+  #pong: Buffer | null = null;
+  #syncDue = false;
+  #closeDue = false;
+  #closeCode: CloseCode = CloseCode.CLEAN;
+  #closeReason = '';
+  #drainDue: DrainNotice | null = null;
+  #confirm: Buffer | null = null;
+  #finishCode: CloseCode = CloseCode.CLEAN;
+
+  // -- what the shell is told
+  /** The peer's CLOSE has been read: nothing more will come, and the circuit may be ended. */
+  peerClosed = false;
+  /** A DRAIN came and has not been looked at. */
+  drainNotice: DrainNotice | null = null;
+  /** Generation named by SUPERSEDED; -1 when none came. */
+  supersededBy = -1;
+  /** The bytes acked are exact: the peer said so in a CLOSE or an authenticated final number. */
+  finalsExact = false;
+
+  constructor(framing: Framing<Message>, terms: CoreTerms, limits: CoreLimits, holdExtraMs: number, now: number) {
+    this.role = terms.role;
+    this.framing = framing;
+    this.limits = limits;
+    this.heartbeatMs = terms.heartbeatMs;
+    this.holdMs = terms.holdMs;
+    this.#holdExtraMs = holdExtraMs;
+    this.inbound = new Inbound(framing.decoder(limits), terms.window, limits.inboxMessages);
+    this.outbound = new Outbound(framing.encoder(limits), { ...limits, peerWindow: terms.peerWindow });
+    this.#reader = new FrameReader(this);
+    this.#control = new Bucket(limits.controlPerSecond, limits.controlBurst, now);
+  }
+
+  // ---------------------------------------------------------------- what the shell looks at after every input
+
+  get state(): CoreState {
+    return this.#state;
+  }
+
+  /** Why the session ended; undefined after a clean end, and before any. */
+  get cause(): SessionError | undefined {
+    return this.#cause;
+  }
+
+  /** Why the circuit must go. The session stays. */
+  get fault(): SessionError | null {
+    return this.#fault;
+  }
+
+  get attached(): boolean {
+    return this.#state === 'attached' || this.#state === 'finishing';
+  }
+
+  /** True when transmit() has something for the circuit now. */
+  get wantsTransmit(): boolean {
+    if (this.#state === 'detached' || this.#state === 'lingering') return false;
+    if (this.#ackDue || this.#pingDue || this.#pong !== null || this.#syncDue || this.#closeDue) return true;
+    return this.#drainDue !== null || this.#confirm !== null || this.outbound.pending;
+  }
+
+  // ---------------------------------------------------------------- circuits
+
+  /** A handshake passed: the peer goes on from `positions`, and this side writes from max(what it received, `from`) on. */
+  circuitUp(positions: Positions, from: number, now: number): void {
+    this.#enter('circuitUp');
+    this.circuit++;
+    this.#fault = null;
+    this.#reader = new FrameReader(this);
+    const outbound = this.outbound;
+    outbound.rewind(Math.max(positions.received, from));
+    this.applyFinals(positions, false);
+    this.inbound.ackTold = this.inbound.acked;
+    this.inbound.limitTold = this.inbound.limit;
+    this.#heardMs = now;
+    this.#wroteMs = now;
+    this.#pong = null;
+    this.#pingDue = true;
+    this.#ackDue = false;
+    this.supersededBy = -1;
+    this.drainNotice = null;
+    this.#syncDue = outbound.syncWanted >= 0;
+    this.#closeDue = this.#state === 'finishing';
+    const deadlines = this.deadlines;
+    deadlines.clearAll();
+    deadlines.set(Deadline.HEARTBEAT, now + this.heartbeatMs);
+    deadlines.set(Deadline.LIVENESS, now + this.deadAfterMs);
+    this.#judgeDone();
+  }
+
+  /** The circuit is gone. Whatever its socket still held may be lost; the replay has it. */
+  circuitLost(now: number): void {
+    if (!this.attached) return;
+    this.#enter('circuitLost');
+    this.#reader.stop();
+    this.deadlines.clearAll();
+    this.deadlines.set(Deadline.HOLD, now + this.holdMs + this.#holdExtraMs);
+  }
+
+  /** While a resume with a good MAC waits for its verdict, the session does not expire. */
+  pauseHold(paused: boolean, now: number): void {
+    if (this.#state !== 'detached' && this.#state !== 'lingering') return;
+    if (paused) {
+      this.#holdLeftMs = Math.max(0, this.deadlines.at(Deadline.HOLD) - now);
+      this.deadlines.clear(Deadline.HOLD);
+    } else {
+      this.deadlines.set(Deadline.HOLD, now + this.#holdLeftMs);
+    }
+  }
+
+  /** The code that this side ended the session with. */
+  get closeCode(): CloseCode {
+    return this.#closeCode;
+  }
+
+  /** A session fresh from a record waits for its first circuit here. */
+  waitForResume(now: number): void {
+    this.deadlines.set(Deadline.HOLD, now + this.holdMs + this.#holdExtraMs);
+  }
+
+  /** The dialing side gives the frame that must come first on a new session's circuit. */
+  confirmWith(mac: Buffer): void {
+    this.#confirm = mac;
+  }
+
+  /**
+   * DATA and END for behind a RESUME, as one buffer: only if all of base…sent fits, since else most of it would be sent twice.
+   * @param newBytes whether bytes that no circuit has carried may be in it. @returns the bytes and the offset behind them
+   */
+  earlyData(newBytes: boolean): { readonly bytes: Buffer; readonly end: number } {
+    return this.outbound.earlyData(newBytes, MAX_EARLY_DATA_BYTES);
+  }
+
+  /** Positions for RESUME and RESUMED, as of this instant. */
+  positions(sent: number = this.outbound.sent): Positions {
+    const { received, acked, limit } = this.inbound;
+    return { received, acked, limit, base: this.outbound.egress.replay.base, sent };
+  }
+
+  /** Checks a resume's positions both ways; a text with the numbers where bytes are missing. Changes nothing. */
+  judge(theirs: Positions): string | null {
+    return judgePositions(this.positions(), this.outbound.peerLimit, theirs);
+  }
+
+  /** Takes the peer's `acked` from a handshake flight: as a last ACK, and as an exact count when the flight is final. */
+  applyFinals(positions: Positions, exact: boolean): void {
+    const outbound = this.outbound;
+    if (positions.acked > outbound.peerAcked && positions.acked <= outbound.sent) outbound.confirm(positions.acked, false, this.circuit);
+    if (positions.limit > outbound.peerLimit) outbound.peerLimit = positions.limit;
+    if (exact) this.finalsExact = true;
+  }
+
+  /** Nothing heard for this long means that the circuit is dead. */
+  get deadAfterMs(): number {
+    return 2 * this.heartbeatMs + LIVENESS_GRACE_MS;
+  }
+
+  /** Bare mode: the application is slow, and the socket must wait. A resumable circuit is never paused: that would hide its ACKs. */
+  get wantsPause(): boolean {
+    return false;
+  }
+
+  /** Bare mode: everything up to the end was written, and TCP's own half-close is due. */
+  get halfCloses(): boolean {
+    return false;
+  }
+
+  // ---------------------------------------------------------------- bytes in
+
+  /** Reads chunk[at, end) of the current circuit. @returns the index reached: call again with the rest when it is less than the end. */
+  receive(chunk: Buffer, at: number, now: number): number {
+    this.#now = now;
+    this.#heardMs = now;
+    const reached = this.#reader.read(chunk, at, chunk.length);
+    this.settle(now);
+    return reached;
+  }
+
+  onData(bytes: Buffer, start: number, end: number, offset: number): void {
+    if (this.#state === 'closed') return;
+    const rule = this.inbound.data(bytes, start, end, offset);
+    if (rule !== null) this.onFault(rule);
+  }
+
+  onControl(type: number, bytes: Buffer, start: number, length: number): void {
+    const rule = this.#frame(type, bytes, start, length);
+    if (rule !== null) this.onFault(rule);
+  }
+
+  /** The circuit broke a rule. Three such circuits in a row, with no byte of progress between, end the session. */
+  onFault(rule: string): void {
+    this.#reader.stop();
+    this.#fault = new SessionError('ERR_PROTOCOL', rule);
+    if (this.#state === 'closed') return;
+    const progress = this.inbound.received + this.outbound.peerAcked;
+    this.#faults = progress === this.#faultProgress ? this.#faults + 1 : 1;
+    this.#faultProgress = progress;
+    if (this.#faults >= FAULTS_MAX) this.fail(CloseCode.PROTOCOL, this.#fault);
+  }
+
+  #frame(type: number, bytes: Buffer, start: number, length: number): string | null {
+    switch (type) {
+      case Frame.ACK:
+        return length === 16 ? this.#onAck(bytes, start) : `F-5: an ACK of ${length} bytes`;
+      case Frame.END:
+      case Frame.SYNC:
+      case Frame.SUPERSEDED:
+        return length === 8 ? this.#onOffset(type, readU64(bytes, start)) : `F-5: a frame of type ${type} with ${length} bytes`;
+      case Frame.PING:
+        if (length !== 8) return `F-5: a PING of ${length} bytes`;
+        this.#pong = Buffer.from(bytes.subarray(start, start + 8));
+        return this.#charge();
+      case Frame.PONG:
+        if (length !== 8) return `F-5: a PONG of ${length} bytes`;
+        this.rtt.pong(readU32(bytes, start + 4), this.#now);
+        return this.#charge();
+      case Frame.CLOSE:
+        return this.#onClose(bytes, start, length);
+      case Frame.DRAIN:
+        return this.#onDrain(bytes, start, length);
+      default:
+        if (type >= FIRST_IGNORABLE_FRAME) return this.#charge();
+        return `F-4: frame type ${type} has no place here`;
+    }
+  }
+
+  #onAck(bytes: Buffer, start: number): string | null {
+    const outbound = this.outbound;
+    const acked = readU64(bytes, start);
+    const limit = readU64(bytes, start + 8);
+    if (acked < 0 || limit < 0) return 'F-1: an offset above 2^53-1';
+    if (this.#state === 'closed') return null;
+    const advances = acked > outbound.peerAcked || limit > outbound.peerLimit;
+    const rule = outbound.ack(acked, limit, this.recyclable, this.circuit);
+    if (rule !== null) return rule;
+    if (outbound.syncWanted >= 0 && outbound.syncOut < 0) this.#syncDue = true;
+    return advances ? null : this.#charge();
+  }
+
+  #onOffset(type: number, offset: number): string | null {
+    if (offset < 0) return 'F-1: an offset above 2^53-1';
+    if (this.#state === 'closed') return null;
+    if (type === Frame.END) return this.inbound.end(offset);
+    if (type === Frame.SYNC) {
+      const advances = offset > this.inbound.syncBelow && offset > this.inbound.ackTold;
+      this.inbound.syncBelow = Math.max(this.inbound.syncBelow, offset);
+      return advances ? null : this.#charge();
+    }
+    if (this.role === 'accept') return 'F-6: SUPERSEDED from the dialing side';
+    this.supersededBy = offset;
+    return null;
+  }
+
+  #onDrain(bytes: Buffer, start: number, length: number): string | null {
+    if (this.role === 'accept') return 'F-6: DRAIN from the dialing side';
+    if (length < 9) return `F-5: a DRAIN of ${length} bytes`;
+    this.drainNotice = {
+      move: ((bytes[start] as number) & DrainFlag.MOVE) !== 0,
+      deadlineMs: readU32(bytes, start + 1),
+      spreadMs: readU32(bytes, start + 5),
+      address: bytes.toString('utf8', start + 9, start + length),
+    };
+    return this.#charge();
+  }
+
+  #onClose(bytes: Buffer, start: number, length: number): string | null {
+    if (length < 2) return `F-5: a CLOSE of ${length} bytes`;
+    const code = readU16(bytes, start);
+    this.peerClosed = true;
+    this.#reader.stop();
+    if (this.#state === 'closed') return null;
+    if (code !== CloseCode.CLEAN) {
+      this.finalsExact = true;
+      this.#end(closeError(code, bytes.subarray(start + 2, start + length)));
+      return null;
+    }
+    // Judge first: the ACK that makes this side done may stand right in front of the CLOSE.
+    this.inbound.settle();
+    this.#judgeDone();
+    if (this.#state === 'finishing') this.#end(this.#cause);
+    else if (!this.#isClosed()) return 'C-3: CLOSE(0) before both ENDs were acked';
+    return null;
+  }
+
+  /** Charges a frame that moves nothing forward. */
+  #charge(): string | null {
+    return this.#control.take(this.#now) ? null : `F-7: more than ${this.limits.controlPerSecond} frames a second that advance nothing`;
+  }
+
+  // ---------------------------------------------------------------- the application's side
+
+  /** Encodes one message. Throws with nothing taken. @returns false when the application should wait for drain. */
+  send(message: Message, lend: boolean): boolean {
+    if (this.#state === 'closed') throw new SessionError('ERR_CLOSED', 'send() on a session that has ended', { cause: this.#cause });
+    if (this.outbound.fin >= 0) throw new SessionError('ERR_ENDED', 'send() after end()');
+    return this.outbound.send(message, lend);
+  }
+
+  /** No more messages: END takes the next offset. */
+  end(now: number): void {
+    if (this.#state === 'closed' || this.outbound.fin >= 0) return;
+    this.outbound.fin = this.outbound.egress.end;
+    this.settle(now);
+  }
+
+  /** Someone waits until the peer has consumed everything written so far. @returns the offset to wait for. */
+  sync(): number {
+    const outbound = this.outbound;
+    const end = outbound.end;
+    if (outbound.peerAcked >= end) return end;
+    outbound.syncWanted = Math.max(outbound.syncWanted, end);
+    if (outbound.syncOut < 0) this.#syncDue = true;
+    return end;
+  }
+
+  /** Nobody will read any more: inbound bytes are thrown away and never acked. */
+  discard(now: number): void {
+    this.inbound.discard();
+    this.settle(now);
+  }
+
+  /** Brings acks and the end up to date after messages were consumed or frames read. */
+  settle(now: number): void {
+    if (this.#state === 'closed') return;
+    const inbound = this.inbound;
+    if (inbound.settle()) {
+      if (inbound.acked - inbound.ackTold >= inbound.window / 4 || inbound.ended) this.#ackDue = true;
+      else if (this.deadlines.at(Deadline.ACK) === Infinity && this.attached) this.deadlines.set(Deadline.ACK, now + this.limits.ackDelayMs);
+    }
+    if (inbound.syncBelow >= 0 && inbound.acked >= inbound.syncBelow) {
+      inbound.syncBelow = -1;
+      this.#ackDue = true;
+    }
+    const error = inbound.streamError;
+    if (error !== null) this.fail(CloseCode.FRAMING, error);
+    else this.#judgeDone();
+  }
+
+  /** The accepting side asks the dialing side to go elsewhere, or its application to wind down. */
+  drain(notice: DrainNotice): void {
+    if (this.#state !== 'closed') this.#drainDue = notice;
+  }
+
+  /** Ends the session at once with a code for the peer and an error for the application. */
+  fail(code: CloseCode, error: SessionError, reason = ''): void {
+    if (this.#state === 'closed') return;
+    this.#closeDue = this.attached;
+    this.#ackDue = this.attached;
+    this.#closeCode = code;
+    this.#closeReason = reason;
+    this.#end(error);
+  }
+
+  /** An authenticated answer says that the peer ended the session: `acked` counts as a last ACK, then this side judges whether it is done. */
+  concluded(finals: Positions | undefined, error: SessionError, now: number): void {
+    if (finals !== undefined) this.applyFinals(finals, true);
+    this.#now = now;
+    if (this.#state === 'closed') return;
+    this.#judgeDone();
+    this.#end(this.#state === 'finishing' || this.#state === 'lingering' ? this.#cause : error);
+  }
+
+  // ---------------------------------------------------------------- time
+
+  /** @param queuedBytes what the circuit's socket holds and the kernel has not taken */
+  tick(now: number, queuedBytes: number): void {
+    this.#now = now;
+    const deadlines = this.deadlines;
+    if (deadlines.due(Deadline.ACK, now)) {
+      deadlines.clear(Deadline.ACK);
+      this.#ackDue = true;
+    }
+    if (deadlines.due(Deadline.HEARTBEAT, now)) this.#heartbeat(now);
+    if (deadlines.due(Deadline.LIVENESS, now)) this.#liveness(now);
+    if (deadlines.due(Deadline.WRITE_STALL, now)) this.#writeStall(now, queuedBytes);
+    if (deadlines.due(Deadline.HOLD, now)) this.#hold(now);
+  }
+
+  #heartbeat(now: number): void {
+    const quiet = now - this.#wroteMs >= this.heartbeatMs;
+    if (quiet) {
+      this.#ackDue = true;
+      if (now - this.#heardMs >= this.heartbeatMs) this.#pingDue = true;
+      this.inbound.inbox.rest();
+    }
+    this.deadlines.set(Deadline.HEARTBEAT, (quiet ? now : this.#wroteMs) + this.heartbeatMs);
+  }
+
+  #liveness(now: number): void {
+    const dueMs = this.#heardMs + this.deadAfterMs;
+    const lateMs = now - this.deadlines.at(Deadline.LIVENESS);
+    if (dueMs > now) {
+      this.deadlines.set(Deadline.LIVENESS, dueMs);
+    } else if (lateMs >= this.heartbeatMs) {
+      // The timer itself was late: this host slept. Ask before judging.
+      this.#pingDue = true;
+      this.deadlines.set(Deadline.LIVENESS, now + LIVENESS_GRACE_MS);
+    } else {
+      this.#fault = new SessionError('ERR_HEARTBEAT', `nothing heard for ${Math.round(now - this.#heardMs)} ms`);
+    }
+  }
+
+  /** The shell wrote, and the socket did not take all of it at once. */
+  queued(bytes: number, now: number): void {
+    if (bytes === 0) this.deadlines.clear(Deadline.WRITE_STALL);
+    else if (this.deadlines.at(Deadline.WRITE_STALL) === Infinity) this.deadlines.set(Deadline.WRITE_STALL, now + this.limits.writeStallMs);
+    this.#queuedBytes = bytes;
+  }
+
+  #writeStall(now: number, queuedBytes: number): void {
+    const moved = queuedBytes < this.#queuedBytes;
+    this.#queuedBytes = queuedBytes;
+    const heardDueMs = this.#heardMs + this.limits.writeStallMs;
+    if (queuedBytes === 0) this.deadlines.clear(Deadline.WRITE_STALL);
+    else if (moved) this.deadlines.set(Deadline.WRITE_STALL, now + this.limits.writeStallMs);
+    else if (heardDueMs > now) this.deadlines.set(Deadline.WRITE_STALL, heardDueMs);
+    else this.#fault = new SessionError('ERR_WRITE_STALL', `${queuedBytes} bytes wait and nothing was heard for ${this.limits.writeStallMs} ms`);
+  }
+
+  #hold(now: number): void {
+    const lateMs = now - this.deadlines.at(Deadline.HOLD);
+    if (lateMs >= this.heartbeatMs) {
+      this.deadlines.set(Deadline.HOLD, now + Math.min(this.holdMs, LATE_GRACE_MS));
+      return;
+    }
+    if (this.role === 'accept') this.#end(new SessionError('ERR_EXPIRED', `detached for ${this.holdMs} ms`));
+    else if (this.#state === 'lingering' && this.#finishCode === CloseCode.CLEAN) this.#end(undefined);
+    else this.#end(new SessionError('ERR_GAVE_UP', `no circuit for ${this.holdMs + this.#holdExtraMs} ms`));
+  }
+
+  // ---------------------------------------------------------------- bytes out
+
+  /**
+   * Pushes what the circuit should carry now, as few buffers as possible.
+   * @param budget bytes that the circuit's socket may still queue. @returns bytes pushed
+   */
+  transmit(out: Buffer[], budget: number, now: number): number {
+    if (budget <= 0 || this.#state === 'detached' || this.#state === 'lingering') return 0;
+    const inbound = this.inbound;
+    const outbound = this.outbound;
+    const open = this.#state !== 'closed';
+    const ackNews = this.#ackDue || inbound.acked > inbound.ackTold;
+    const head = this.#headBytes();
+    let bytes = 0;
+    let carried = -1;
+    if (ackNews && head === 0 && open && outbound.carriesAck) carried = inbound.acked;
+    else if (head > 0 || this.#ackDue || (ackNews && open && outbound.pending)) bytes = this.#putHead(out, head, ackNews, now);
+    if (carried >= 0) this.#ackWritten(carried);
+    if (open) bytes += outbound.transmit(out, budget - bytes, this.circuit, carried, inbound.limitTold);
+    bytes += this.#putTail(out, budget - bytes, open);
+    if (bytes > 0) this.#wroteMs = now;
+    return bytes;
+  }
+
+  #headBytes(): number {
+    return (this.#confirm === null ? 0 : 20) + (this.#pong === null ? 0 : 12) + (this.#pingDue ? 12 : 0) + (this.#syncDue ? 12 : 0);
+  }
+
+  #putHead(out: Buffer[], headBytes: number, ackNews: boolean, now: number): number {
+    const bytes = headBytes + (ackNews ? ACK_FRAME_BYTES : 0);
+    const head = Buffer.allocUnsafe(bytes);
+    let at = 0;
+    if (this.#confirm !== null) at = putBytesFrame(head, at, Frame.CONFIRM, this.#confirm);
+    if (this.#pong !== null) at = putBytesFrame(head, at, Frame.PONG, this.#pong);
+    if (this.#pingDue) {
+      at = putFrameHeader(head, at, Frame.PING, 8);
+      writeU64(head, at, this.rtt.ping(now));
+      at += 8;
+    }
+    if (this.#syncDue) {
+      const wanted = this.outbound.syncWanted;
+      at = putU64Frame(head, at, Frame.SYNC, wanted < 0 ? this.outbound.peerAcked : wanted);
+      this.outbound.syncOut = wanted;
+    }
+    if (ackNews) {
+      putAck(head, at, this.inbound.acked, this.inbound.limit);
+      this.#ackWritten(this.inbound.acked);
+    }
+    this.#confirm = null;
+    this.#pong = null;
+    this.#pingDue = false;
+    this.#syncDue = false;
+    out.push(head);
+    return bytes;
+  }
+
+  #ackWritten(acked: number): void {
+    this.inbound.ackTold = acked;
+    this.inbound.limitTold = this.inbound.limit;
+    this.#ackDue = false;
+    this.deadlines.clear(Deadline.ACK);
+  }
+
+  /** END behind all DATA, then DRAIN and CLOSE behind everything. */
+  #putTail(out: Buffer[], budget: number, open: boolean): number {
+    const end = open && this.outbound.finDue && budget > 0;
+    const drain = this.#drainDue;
+    // CLOSE(0) of a dialing side that is done waits for END and ACK, which go first; other codes do not wait.
+    if (!end && drain === null && !this.#closeDue) return 0;
+    const tail = Buffer.allocUnsafe(12 + 13 + 256 + 14 + 256);
+    let at = 0;
+    if (end) {
+      at = putU64Frame(tail, at, Frame.END, this.outbound.fin);
+      this.outbound.finWritten();
+    }
+    if (drain !== null) at = this.#putDrain(tail, at, drain);
+    if (this.#closeDue) at = this.#putClose(tail, at);
+    out.push(tail.subarray(0, at));
+    return at;
+  }
+
+  #putDrain(tail: Buffer, at: number, drain: DrainNotice): number {
+    this.#drainDue = null;
+    const address = Buffer.from(drain.address).subarray(0, 256);
+    const body = putFrameHeader(tail, at, Frame.DRAIN, 9 + address.length);
+    tail[body] = drain.move ? DrainFlag.MOVE : DrainFlag.FINISH;
+    writeU32(tail, body + 1, drain.deadlineMs);
+    writeU32(tail, body + 5, drain.spreadMs);
+    tail.set(address, body + 9);
+    return body + 9 + address.length;
+  }
+
+  #putClose(tail: Buffer, at: number): number {
+    this.#closeDue = false;
+    const reason = reasonBytes(this.#closeReason);
+    const unread = this.#closeCode === CloseCode.UNREAD;
+    const length = 2 + (unread ? 8 : reason.length);
+    const body = putFrameHeader(tail, at, Frame.CLOSE, length);
+    writeU16(tail, body, this.#closeCode);
+    if (unread) writeU64(tail, body + 2, this.inbound.discardedBytes);
+    else tail.set(reason, body + 2);
+    return at + FRAME_HEADER_BYTES + length;
+  }
+
+  // ---------------------------------------------------------------- the end
+
+  /** A side is done when its own END is acked and it has consumed the peer's; or, with unread bytes thrown away, when its END is acked. */
+  #judgeDone(): void {
+    if (this.#state !== 'attached' && this.#state !== 'detached') return;
+    if (!this.outbound.finAcked) return;
+    const unread = this.inbound.discardedBytes > 0;
+    if (!unread && !this.inbound.ended) return;
+    this.#finishCode = unread ? CloseCode.UNREAD : CloseCode.CLEAN;
+    this.#closeCode = this.#finishCode;
+    this.#closeDue = this.#state === 'attached';
+    this.#cause = unread ? new SessionError('ERR_UNREAD', `${this.inbound.discardedBytes} bytes were not read`) : undefined;
+    if (this.role === 'accept') {
+      this.#ackDue = this.#closeDue;
+      this.#end(this.#cause);
+      return;
+    }
+    this.#ackDue = this.#closeDue;
+    this.#enter('done');
+  }
+
+  #end(cause: SessionError | undefined): void {
+    this.#cause = cause;
+    this.#enter('ended');
+    this.deadlines.clearAll();
+  }
+
+  #isClosed(): boolean {
+    return this.#state === 'closed';
+  }
+
+  #enter(input: CoreInput): void {
+    const to = next(this.#state, input);
+    if (to === undefined) throw new Error(`no transition for ${input} in ${this.#state}`);
+    this.#state = to;
+  }
+}
+
+/** Written to the circuit that a newer one replaced; the core itself has moved on. */
+export function supersededFrame(generation: number): Buffer {
+  const frame = Buffer.allocUnsafe(12);
+  putU64Frame(frame, 0, Frame.SUPERSEDED, generation);
+  return frame;
+}

@@ -1,0 +1,55 @@
+// What codes on the wire mean to an application: CLOSE and REJECTED in, SessionError out.
+import { SessionError, type SessionErrorCode } from '../errors.ts';
+import { safeText } from './text.ts';
+import { CloseCode, RejectCode, readU64 } from './wire.ts';
+
+const closeCodes: Readonly<Record<number, SessionErrorCode>> = {
+  [CloseCode.APPLICATION]: 'ERR_PEER_APPLICATION',
+  [CloseCode.FRAMING]: 'ERR_FRAMING',
+  [CloseCode.UNREAD]: 'ERR_PEER_UNREAD',
+  [CloseCode.DUPLICATE]: 'ERR_DUPLICATE',
+  [CloseCode.REPLACED]: 'ERR_REPLACED',
+  [CloseCode.SHUTDOWN]: 'ERR_SHUTDOWN',
+  [CloseCode.DESTROYED]: 'ERR_PEER_DESTROYED',
+  [CloseCode.PROTOCOL]: 'ERR_PROTOCOL',
+  [CloseCode.MEMORY_BUDGET]: 'ERR_MEMORY_BUDGET',
+  [CloseCode.EXPIRED]: 'ERR_EXPIRED',
+  [CloseCode.TIMEOUT]: 'ERR_PEER_DESTROYED',
+};
+
+const rejectCodes: Readonly<Record<RejectCode, SessionErrorCode>> = {
+  [RejectCode.BUSY]: 'ERR_BUSY',
+  [RejectCode.DRAINING]: 'ERR_DRAINING',
+  [RejectCode.RETRY_LATER]: 'ERR_RETRY_LATER',
+  [RejectCode.VERSION]: 'ERR_VERSION',
+  [RejectCode.DOWNGRADE]: 'ERR_DOWNGRADE',
+  [RejectCode.FRAMING]: 'ERR_FRAMING_MISMATCH',
+  [RejectCode.KEY_METHOD]: 'ERR_KEY_METHOD',
+  [RejectCode.UNSUPPORTED]: 'ERR_UNSUPPORTED',
+  [RejectCode.AUTH]: 'ERR_AUTH',
+  [RejectCode.UNKNOWN]: 'ERR_UNKNOWN_SESSION',
+  [RejectCode.CLOSED]: 'ERR_CLOSED',
+  [RejectCode.EXPIRED]: 'ERR_EXPIRED',
+  [RejectCode.STATE_LOST]: 'ERR_STATE_LOST',
+  [RejectCode.STALE_GENERATION]: 'ERR_STALE_GENERATION',
+  [RejectCode.TAKEN_OVER]: 'ERR_TAKEN_OVER',
+};
+
+/** The error that the peer's CLOSE(code ≠ 0) ends a session with. */
+export function closeError(code: number, detail: Buffer): SessionError {
+  const mapped = closeCodes[code] ?? 'ERR_PEER_DESTROYED';
+  const told = code === CloseCode.UNREAD && detail.length === 8 ? `${readU64(detail, 0)} bytes unread` : safeText(detail.toString('utf8'));
+  return new SessionError(mapped, `the other end closed with code ${code}${told === '' ? '' : `: ${told}`}`);
+}
+
+/** The error that a REJECTED stands for; `cause` is the CLOSE code of a session that had ended. */
+export function rejectError(code: RejectCode, cause: CloseCode | undefined, reason: string, retryAfterMs: number): SessionError {
+  if (code === RejectCode.CLOSED && cause !== undefined && cause !== CloseCode.CLEAN) return closeError(cause, Buffer.from(reason));
+  const mapped = rejectCodes[code] ?? 'ERR_UNSUPPORTED';
+  return new SessionError(mapped, `the server answered ${mapped.slice(4)}${reason === '' ? '' : `: ${reason}`}`, { retryAfterMs });
+}
+
+/** Codes that mean: dial again later. Anybody may say so. */
+export function isRetry(code: RejectCode): boolean {
+  return code === RejectCode.BUSY || code === RejectCode.DRAINING || code === RejectCode.RETRY_LATER;
+}

@@ -1,0 +1,292 @@
+// Dialer: keeps one session of the dialing side on a circuit: redials with jitter, proves who it is, takes verdicts, and ends the session
+// only for an authenticated reason or when its time is over. The one writer of generations.
+import { Attempt, type AttemptHost, type AttemptOptions } from './attempt.ts';
+import type { Circuit } from './circuit.ts';
+import {
+  type ChallengeFlight,
+  encodeResume,
+  type Flight,
+  macInput,
+  type RejectedFlight,
+  type ResumedFlight,
+  setMac,
+} from './core/handshake.ts';
+import { isRetry, rejectError } from './core/verdict.ts';
+import { Frame, Kind, MAC_BYTES, NONCE_BYTES, putBytesFrame, RejectCode, VERSION } from './core/wire.ts';
+import type { SessionDriver, SessionHost } from './driver.ts';
+import { SessionError } from './errors.ts';
+import type { Address, Settings } from './options.ts';
+import { Alarm } from './runtime.ts';
+import type { SessionKeys, TlsSecrets } from './security/keys.ts';
+
+export interface DialerOptions<Message> {
+  readonly settings: Settings<Message>;
+  readonly addresses: readonly (Address | undefined)[];
+  readonly attempt: (address: Address | undefined) => AttemptOptions;
+  readonly secretsOf: (circuit: Circuit) => TlsSecrets | undefined;
+  /** The next attempt is due in so many milliseconds, because of this. */
+  readonly retrying: (attempt: number, delayMs: number, cause: SessionError) => void;
+  readonly ended: () => void;
+}
+
+export interface DialerIdentity {
+  readonly id: Buffer;
+  readonly keys: SessionKeys;
+  readonly bound: boolean;
+  node: number;
+}
+
+/** A circuit that lasted this long shows that the network is good again. */
+const STABLE_MS = 10_000;
+const FIRST_DELAY_MS = 50;
+const BASE_DELAY_MS = 100;
+const YOUNG_MS = 30_000;
+const YOUNG_CAP_MS = 2_000;
+const OLD_CAP_MS = 30_000;
+const RETRY_AFTER_MOST_MS = 60_000;
+/** UNKNOWN is believed after so many answers, this far apart: one wrong or restarting machine must not end a session. */
+const UNKNOWN_ANSWERS = 3;
+const UNKNOWN_APART_MS = 1_000;
+
+export class Dialer<Message> implements SessionHost<Message>, AttemptHost {
+  readonly identity: DialerIdentity;
+  readonly #options: DialerOptions<Message>;
+  readonly #alarm: Alarm;
+  #driver!: SessionDriver<Message>;
+  #attempt: Attempt | null = null;
+  #tries = 0;
+  #place: number;
+  #lostMs: number;
+  #attachedMs = Number.NaN;
+  #unknown = 0;
+  // What was written on the circuit of the current attempt: MACs cover it.
+  #resumeBytes: Buffer = Buffer.alloc(0);
+  #challengeBytes: Buffer | null = null;
+  #earlyEnd = 0;
+  /** A server accepted this process before. A process fresh from a record puts no new byte on a circuit until then. */
+  #accepted: boolean;
+  #jumped = false;
+  #moving = false;
+
+  constructor(options: DialerOptions<Message>, identity: DialerIdentity, place: number, accepted: boolean) {
+    this.#options = options;
+    this.identity = identity;
+    this.#place = place;
+    this.#accepted = accepted;
+    this.#lostMs = this.#now;
+    this.#alarm = new Alarm(() => this.#dial());
+  }
+
+  /** @param driver the session; `attached`: it was opened on a circuit just now */
+  begin(driver: SessionDriver<Message>, attached: boolean): void {
+    this.#driver = driver;
+    if (attached) this.#attachedMs = this.#now;
+    else this.#dial();
+  }
+
+  /** The network has changed, or the user does not want to wait: a new circuit now. A living one is kept until the new one is accepted. */
+  nudge(): void {
+    if (this.#driver.ended || this.#attempt !== null) return;
+    this.#options.settings.runtime.disarm(this.#alarm);
+    this.#dial();
+  }
+
+  // ---------------------------------------------------------------- SessionHost
+
+  detached(_driver: SessionDriver<Message>, cause: SessionError): void {
+    const now = this.#now;
+    if (now - this.#attachedMs >= STABLE_MS) this.#tries = 0;
+    this.#attachedMs = Number.NaN;
+    this.#lostMs = now;
+    this.#moving = false;
+    if (this.#attempt === null) this.#again(cause, 0);
+  }
+
+  noticed(driver: SessionDriver<Message>): void {
+    const { core } = driver;
+    const notice = core.drainNotice;
+    core.drainNotice = null;
+    if (core.supersededBy > core.generation) return this.#conclude(new SessionError('ERR_TAKEN_OVER', 'a newer circuit of another process was accepted'));
+    // Of a generation that was dialed here: its verdict is on its way.
+    core.supersededBy = -1;
+    if (notice === null) return;
+    driver.tellDraining({ deadlineMs: notice.deadlineMs, move: notice.move });
+    if (!notice.move || this.#attempt !== null || driver.ended) return;
+    this.#moving = true;
+    this.#arm(this.#options.settings.runtime.random() * notice.spreadMs);
+  }
+
+  ended(): void {
+    this.#attempt?.abandon();
+    this.#attempt = null;
+    this.#options.settings.runtime.disarm(this.#alarm);
+    this.#options.ended();
+  }
+
+  // ---------------------------------------------------------------- one attempt
+
+  #dial(): void {
+    if (this.#driver.ended || this.#attempt !== null) return;
+    const { addresses, attempt } = this.#options;
+    const address = addresses[this.#place % addresses.length];
+    this.#place++;
+    this.#tries++;
+    this.#attempt = new Attempt(this, attempt(address));
+    this.#attempt.start();
+  }
+
+  connected(_attempt: Attempt, circuit: Circuit): void {
+    const { core } = this.#driver;
+    const { runtime } = this.#options.settings;
+    if (core.generation >= Number.MAX_SAFE_INTEGER) throw new SessionError('ERR_EXHAUSTED', 'no generation is left');
+    core.generation++;
+    if (!this.#accepted && !this.#jumped) core.instance = core.generation;
+    // From the RESUME on only the new circuit counts: bytes read from the old one would make these positions wrong.
+    this.#driver.frozen = true;
+    const early = core.earlyData(this.#accepted);
+    this.#earlyEnd = early.end;
+    this.#challengeBytes = null;
+    const { id, keys, node } = this.identity;
+    const { generation, instance } = core;
+    const nonce = runtime.randomBytes(NONCE_BYTES);
+    const positions = core.positions();
+    const resume = encodeResume({
+      node,
+      sessionId: id,
+      generation,
+      instance,
+      positions,
+      nonce,
+      credentials: undefined,
+      ticket: undefined,
+      maxVersion: VERSION,
+    });
+    setMac(resume, keys.mac('resume', [macInput(resume)], this.#binding(circuit)));
+    this.#resumeBytes = resume;
+    circuit.write(early.bytes.length > 0 ? [resume, early.bytes] : [resume]);
+  }
+
+  flight(attempt: Attempt, circuit: Circuit, flight: Flight, bytes: Buffer, rest: Buffer): void {
+    if (flight.kind === Kind.CHALLENGE) return this.#prove(circuit, flight, bytes);
+    if (flight.kind === Kind.RESUMED) return this.#resumed(attempt, circuit, flight, bytes, rest);
+    if (flight.kind === Kind.REJECTED) return this.#rejected(attempt, circuit, flight, bytes);
+    throw new SessionError('ERR_PROTOCOL', `flight of kind ${flight.kind} in answer to RESUME`);
+  }
+
+  failed(attempt: Attempt, error: SessionError): void {
+    if (attempt !== this.#attempt) return;
+    this.#attempt = null;
+    this.#again(error, 0);
+  }
+
+  #prove(circuit: Circuit, flight: ChallengeFlight, bytes: Buffer): void {
+    if (this.#challengeBytes !== null) throw new SessionError('ERR_PROTOCOL', 'a second CHALLENGE');
+    if (!flight.sessionId.equals(this.identity.id)) throw new SessionError('ERR_PROTOCOL', 'a CHALLENGE for another session');
+    this.#challengeBytes = bytes;
+    const frame = Buffer.alloc(4 + MAC_BYTES);
+    putBytesFrame(frame, 0, Frame.PROOF, this.identity.keys.mac('proof', [this.#resumeBytes, bytes], this.#binding(circuit)));
+    circuit.write([frame]);
+  }
+
+  #resumed(attempt: Attempt, circuit: Circuit, flight: ResumedFlight, bytes: Buffer, rest: Buffer): void {
+    const { core } = this.#driver;
+    const { id, keys } = this.identity;
+    const ours = flight.sessionId.equals(id) && flight.generation === core.generation;
+    if (!ours || !keys.verify('resumed', [...this.#flights, macInput(bytes)], this.#binding(circuit), flight.mac)) {
+      throw new SessionError('ERR_HANDSHAKE', 'a RESUMED that is not for this RESUME');
+    }
+    attempt.settled();
+    this.#attempt = null;
+    this.identity.node = flight.node;
+    const lost = core.judge(flight.positions);
+    if (lost !== null) {
+      circuit.destroy();
+      return this.#conclude(new SessionError('ERR_STATE_LOST', lost));
+    }
+    this.#accepted = true;
+    this.#unknown = 0;
+    this.#moving = false;
+    this.#attachedMs = this.#now;
+    core.heartbeatMs = flight.heartbeatMs;
+    core.holdMs = flight.holdMs;
+    this.#driver.attach(circuit, flight.positions, this.#earlyEnd, Buffer.from(rest));
+  }
+
+  // ---------------------------------------------------------------- refusals
+
+  #rejected(attempt: Attempt, circuit: Circuit, flight: RejectedFlight, bytes: Buffer): void {
+    const { code, retryAfterMs, cause, reason } = flight;
+    const told = flight.mac !== undefined && flight.sessionId.equals(this.identity.id);
+    const good = told && this.identity.keys.verify('rejected', [...this.#flights, macInput(bytes)], this.#binding(circuit), flight.mac as Buffer);
+    if (flight.mac !== undefined && !good) throw new SessionError('ERR_HANDSHAKE', 'the MAC of REJECTED is wrong');
+    attempt.settled();
+    this.#attempt = null;
+    circuit.finish();
+    const error = rejectError(code, cause, reason, Math.min(retryAfterMs, RETRY_AFTER_MOST_MS));
+    if (isRetry(code)) return this.#again(error, error.retryAfterMs);
+    if (code === RejectCode.UNKNOWN) return this.#unknownHere(error);
+    // Anybody on the way could have written it: a fault of this circuit and nothing more.
+    if (!good) return this.#again(error, 0);
+    if (code === RejectCode.TAKEN_OVER && this.#jump(flight.generation ?? 0)) return;
+    const finals = code === RejectCode.CLOSED || code === RejectCode.EXPIRED ? flight.positions : undefined;
+    this.#driver.core.concluded(finals, error, this.#now);
+    this.#driver.touched();
+  }
+
+  /** One UNKNOWN may come from the wrong machine. Three, apart in time and from all places dialed, mean what they say. */
+  #unknownHere(error: SessionError): void {
+    this.#unknown++;
+    if (this.#unknown >= UNKNOWN_ANSWERS && this.#unknown >= Math.min(this.#options.addresses.length, 2)) return this.#conclude(error);
+    this.#again(error, UNKNOWN_APART_MS);
+  }
+
+  /** A process fresh from a record, which another one had overtaken, may claim the session once. */
+  #jump(current: number): boolean {
+    if (this.#accepted || this.#jumped || current >= Number.MAX_SAFE_INTEGER) return false;
+    this.#jumped = true;
+    const { core } = this.#driver;
+    core.generation = Math.max(core.generation, current);
+    core.instance = core.generation + 1;
+    this.#dial();
+    return true;
+  }
+
+  #conclude(error: SessionError): void {
+    this.#driver.core.concluded(undefined, error, this.#now);
+    this.#driver.touched();
+  }
+
+  // ---------------------------------------------------------------- waiting
+
+  #again(cause: SessionError, leastMs: number): void {
+    if (this.#driver.ended) return;
+    this.#driver.frozen = false;
+    // The old circuit lives on: only a move still needs a new one.
+    if (this.#driver.circuit !== null && !this.#moving) return;
+    const { runtime } = this.#options.settings;
+    const ageMs = this.#now - this.#lostMs;
+    const capMs = ageMs < YOUNG_MS ? YOUNG_CAP_MS : OLD_CAP_MS;
+    const spanMs = this.#tries === 0 ? FIRST_DELAY_MS : Math.min(capMs, BASE_DELAY_MS * 2 ** Math.min(20, this.#tries - 1));
+    const delayMs = leastMs + runtime.random() * (leastMs > 0 ? Math.max(spanMs, UNKNOWN_APART_MS) : spanMs);
+    this.#options.retrying(this.#tries + 1, delayMs, cause);
+    this.#arm(delayMs);
+  }
+
+  #arm(delayMs: number): void {
+    const { runtime } = this.#options.settings;
+    runtime.disarm(this.#alarm);
+    runtime.arm(this.#alarm, this.#now + delayMs);
+  }
+
+  get #flights(): Buffer[] {
+    return this.#challengeBytes === null ? [this.#resumeBytes] : [this.#resumeBytes, this.#challengeBytes];
+  }
+
+  #binding(circuit: Circuit): Buffer | undefined {
+    return this.identity.bound ? this.#options.secretsOf(circuit)?.binding : undefined;
+  }
+
+  get #now(): number {
+    return this.#options.settings.runtime.now();
+  }
+}

@@ -1,0 +1,402 @@
+// SessionDriver: the shell around one SessionCore. Bytes from the circuit go in, one write per tick goes out; after every input it runs the
+// same steps: drop a bad circuit, finish, wake those who wait, schedule a flush, arm the alarm. The public face is Session.
+import type { Budget, Holder } from './budget.ts';
+import type { Circuit, CircuitInfo, CircuitOwner } from './circuit.ts';
+import type { Consumer, Source } from './consumers.ts';
+import type { Positions } from './core/handshake.ts';
+import { type SessionCore, supersededFrame } from './core/session-core.ts';
+import { CloseCode } from './core/wire.ts';
+import { report } from './diagnostics.ts';
+import { type Loss, SessionError, withLoss } from './errors.ts';
+import type { Settings } from './options.ts';
+import { Alarm } from './runtime.ts';
+import { Waiters } from './waiters.ts';
+
+/** The side that dials or accepts: told what happens to its session. */
+export interface SessionHost<Message> {
+  /** The circuit is gone, the session lives. */
+  detached(driver: SessionDriver<Message>, cause: SessionError): void;
+  /** The core has something to say: a DRAIN, a SUPERSEDED, or the peer's CLOSE behind the end. */
+  noticed(driver: SessionDriver<Message>): void;
+  /** The session is over for its application. Its last frames may still be on their way. */
+  ended(driver: SessionDriver<Message>, cause: SessionError | undefined): void;
+}
+
+/** The public face: what the driver tells the application. */
+export interface Face {
+  readonly id: string;
+  emit(name: 'attached', circuit: CircuitInfo): boolean;
+  emit(name: 'detached', cause: SessionError): boolean;
+  emit(name: 'drain'): boolean;
+  emit(name: 'draining', notice: { readonly deadlineMs: number; readonly move: boolean }): boolean;
+  emit(name: 'close', cause: SessionError | undefined): boolean;
+}
+
+// transmit() and write() are synchronous, so one list serves all sessions.
+const outgoing: Buffer[] = [];
+/** This much not yet written is written at once instead of at the end of the tick. */
+const FLUSH_BYTES = 65_536;
+
+export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Holder {
+  readonly core: SessionCore<Message>;
+  readonly settings: Settings<Message>;
+  readonly waiters: Waiters = new Waiters();
+  readonly #host: SessionHost<Message>;
+  readonly #budget: Budget;
+  readonly #alarm: Alarm;
+  #face!: Face;
+  #circuit: Circuit | null = null;
+  #consumer: Consumer | null = null;
+  #told: SessionError | undefined;
+  #heldBytes = 0;
+  #ended = false;
+  #frozen = false;
+  #flushScheduled = false;
+  #endScheduled = false;
+  /** close() was called: once nobody reads, what comes in is thrown away. */
+  closing = false;
+
+  constructor(core: SessionCore<Message>, settings: Settings<Message>, host: SessionHost<Message>, budget: Budget) {
+    this.core = core;
+    this.settings = settings;
+    this.#host = host;
+    this.#budget = budget;
+    this.#alarm = new Alarm((now) => this.#ring(now));
+  }
+
+  set face(face: Face) {
+    this.#face = face;
+  }
+
+  get id(): string {
+    return this.#face.id;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** The cause of the end with its loss, as `close` told it. */
+  get told(): SessionError | undefined {
+    return this.#told;
+  }
+
+  get circuit(): Circuit | null {
+    return this.#circuit;
+  }
+
+  get consumed(): boolean {
+    return this.#consumer !== null;
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  get now(): number {
+    return this.settings.runtime.now();
+  }
+
+  // ---------------------------------------------------------------- the application's inputs
+
+  send(message: Message, lend: boolean): boolean {
+    const { core } = this;
+    const room = core.send(message, lend);
+    if (this.#circuit === null) this.#account();
+    else if (core.outbound.egress.end - core.outbound.cursor >= FLUSH_BYTES) this.#flush();
+    else this.schedule();
+    if (!this.#budget.full) return room;
+    core.outbound.needDrain = true;
+    this.#budget.waitForRoom(this);
+    return false;
+  }
+
+  end(): void {
+    this.core.end(this.now);
+    this.touched();
+  }
+
+  /** Ends with a code for the peer and a cause for the application. */
+  fail(code: CloseCode, cause: SessionError, reason = ''): void {
+    this.core.fail(code, cause, reason);
+    this.touched();
+  }
+
+  destroy(error: Error | null): void {
+    if (this.#ended) return;
+    const cause = SessionError.is(error) ? error : new SessionError('ERR_DESTROYED', 'destroyed by the application', { cause: error ?? undefined });
+    const code = cause.code === 'ERR_MEMORY_BUDGET' ? CloseCode.MEMORY_BUDGET : CloseCode.DESTROYED;
+    this.fail(code, cause, error?.message ?? '');
+  }
+
+  /** A handler, listener or iterator of the application threw: its own session ends, and nothing else. */
+  applicationFailed(error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error);
+    this.fail(CloseCode.APPLICATION, new SessionError('ERR_APPLICATION', `the application failed: ${text}`, { cause: error }));
+  }
+
+  consume<C extends Consumer>(consumer: C): C {
+    if (this.#consumer !== null) throw new SessionError('ERR_CONSUMED', 'this session is being read already');
+    if (this.#ended) consumer.ended(this.#told);
+    else this.#consumer = consumer;
+    return consumer;
+  }
+
+  released(consumer: Consumer): void {
+    if (this.#consumer !== consumer) return;
+    this.#consumer = null;
+    if (this.closing) this.core.discard(this.now);
+    this.touched();
+  }
+
+  settled(): void {
+    this.core.settle(this.now);
+    this.touched();
+  }
+
+  drained(): Promise<void> {
+    if (this.#ended) return Promise.reject(new SessionError('ERR_CLOSED', 'the session has ended', { cause: this.#told }));
+    return this.core.outbound.needDrain ? this.waiters.add('drain', 0, undefined) : Promise.resolve();
+  }
+
+  // ---------------------------------------------------------------- circuits
+
+  /** A circuit passed its handshake. `from`: this side has written the stream up to there behind it. `rest`: what came behind the handshake. */
+  attach(circuit: Circuit, positions: Positions, from: number, rest: Buffer): void {
+    this.#replace();
+    if (this.#ended) return circuit.destroy();
+    this.core.circuitUp(positions, from, this.now);
+    this.#budget.attached(this);
+    this.#circuit = circuit;
+    circuit.owner = this;
+    report('attached', this, circuit.info);
+    this.#tell(() => this.#face.emit('attached', circuit.info));
+    circuit.held = false;
+    if (rest.length > 0) circuit.onData(rest);
+    this.#flush();
+  }
+
+  /** While a newer circuit is tried, the old one is neither read nor written. */
+  set frozen(frozen: boolean) {
+    if (this.#circuit === null || this.#frozen === frozen) return;
+    this.#frozen = frozen;
+    this.#circuit.held = frozen;
+    if (!frozen) this.#flush();
+  }
+
+  circuitData(circuit: Circuit, chunk: Buffer, at: number): number {
+    const { core } = this;
+    core.recyclable = circuit.recyclable;
+    const reached = core.receive(chunk, at, this.now);
+    if (this.#consumer !== null && !this.#ended) this.#consumer.wake();
+    this.touched();
+    if (core.peerClosed && this.#ended) this.#host.noticed(this);
+    return reached;
+  }
+
+  circuitWritable(): void {
+    this.#flush();
+  }
+
+  circuitLost(circuit: Circuit, cause: SessionError): void {
+    if (circuit === this.#circuit) this.#detach(cause);
+  }
+
+  circuitEnded(): boolean {
+    const { core } = this;
+    if (!this.settings.bare || this.#ended) return false;
+    core.inbound.end(core.inbound.received);
+    this.settled();
+    return true;
+  }
+
+  /** A newer circuit came before the old one was seen to die: the application sees the change in turn. */
+  #replace(): void {
+    const before = this.#circuit;
+    if (before === null) return;
+    before.release();
+    if (this.core.role === 'accept' && !this.#frozen) {
+      // In order, so that a process which lost its session to another learns it: a reset could swallow the frame.
+      before.write([supersededFrame(this.core.generation)]);
+      before.finish();
+    } else {
+      before.destroy();
+    }
+    this.#circuit = null;
+    this.#frozen = false;
+    this.#tell(() => this.#face.emit('detached', new SessionError('ERR_CIRCUIT_LOST', 'a newer circuit replaced this one')));
+  }
+
+  #detach(cause: SessionError): void {
+    this.#circuit = null;
+    this.#frozen = false;
+    this.core.circuitLost(this.now);
+    if (this.#ended) return;
+    report('detached', this, cause);
+    this.#tell(() => this.#face.emit('detached', cause));
+    if (this.#ended) return;
+    this.#host.detached(this, cause);
+    this.#budget.detached(this);
+    this.touched();
+  }
+
+  // ---------------------------------------------------------------- after every input
+
+  touched(): void {
+    if (this.#ended) return;
+    const { core } = this;
+    if (core.fault !== null && this.#circuit !== null && core.state !== 'closed') {
+      this.#circuit.destroy();
+      return this.#detach(core.fault);
+    }
+    if (core.state === 'closed') return this.#finish();
+    const { outbound } = core;
+    if (outbound.needDrain && outbound.drained && !this.#budget.full) {
+      outbound.needDrain = false;
+      this.waiters.settle('drain', 0);
+      this.#tell(() => this.#face.emit('drain'));
+    }
+    this.waiters.settle('flush', outbound.peerAcked);
+    if (core.drainNotice !== null || core.supersededBy >= 0) this.#host.noticed(this);
+    if (core.inbound.ended && outbound.fin < 0) this.#endToo();
+    if (core.wantsTransmit) this.schedule();
+    if (this.#circuit !== null && this.settings.bare) this.#circuit.held = core.wantsPause;
+    this.#account();
+    this.#arm();
+  }
+
+  /** Flushes at the end of this tick. */
+  schedule(): void {
+    if (this.#flushScheduled || this.#circuit === null) return;
+    this.#flushScheduled = true;
+    this.settings.runtime.defer(flush, this as unknown as SessionDriver<unknown>);
+  }
+
+  /** @internal */
+  flushScheduled(): void {
+    this.#flushScheduled = false;
+    this.#flush();
+  }
+
+  #flush(): void {
+    const circuit = this.#circuit;
+    if (circuit === null || this.#frozen || this.#ended) return;
+    const { core } = this;
+    const now = this.now;
+    if (core.transmit(outgoing, this.settings.limits.socketBytes - circuit.queuedBytes, now) > 0) {
+      circuit.write(outgoing);
+      outgoing.length = 0;
+      core.queued(circuit.queuedBytes, now);
+    }
+    if (core.halfCloses) circuit.end();
+    this.touched();
+    // The kernel took all, and there is more: others get their turn first. Otherwise the socket's drain calls again.
+    if (!core.wantsTransmit || circuit.queuedBytes > 0 || this.#flushScheduled || this.#circuit !== circuit) return;
+    this.#flushScheduled = true;
+    this.settings.runtime.yield(flush, this as unknown as SessionDriver<unknown>);
+  }
+
+  #ring(now: number): void {
+    this.core.tick(now, this.#circuit === null ? 0 : this.#circuit.queuedBytes);
+    this.touched();
+  }
+
+  #arm(): void {
+    const earliestMs = this.core.deadlines.earliest;
+    if (earliestMs === Infinity) this.settings.runtime.disarm(this.#alarm);
+    else if (earliestMs !== this.#alarm.dueMs) this.settings.runtime.arm(this.#alarm, earliestMs);
+  }
+
+  /** The peer has ended and all is consumed: this side ends too, once the code behind the application's loop has had its turn. */
+  #endToo(): void {
+    this.#consumer?.wake();
+    if (this.settings.allowHalfOpen || this.#endScheduled || this.#consumer?.keepsOpen === true) return;
+    this.#endScheduled = true;
+    this.settings.runtime.yield(end, this as unknown as SessionDriver<unknown>);
+  }
+
+  #account(): void {
+    const { inbound, outbound } = this.core;
+    const held = outbound.heldBytes + (inbound.received - inbound.acked);
+    if (held === this.#heldBytes) return;
+    const grown = held - this.#heldBytes;
+    this.#heldBytes = held;
+    this.#budget.add(grown);
+  }
+
+  // ---------------------------------------------------------------- the end
+
+  #finish(): void {
+    this.#ended = true;
+    const { core } = this;
+    const cause = core.cause === undefined ? undefined : withLoss(core.cause, this.#loss());
+    this.#told = cause;
+    this.settings.runtime.disarm(this.#alarm);
+    const circuit = this.#circuit;
+    if (circuit !== null) this.#sayLast(circuit);
+    core.inbound.inbox.clear();
+    core.outbound.egress.clear();
+    this.#budget.forget(this);
+    this.#budget.add(-this.#heldBytes);
+    this.#heldBytes = 0;
+    this.#host.ended(this, cause);
+    this.#consumer?.ended(cause);
+    this.#consumer = null;
+    this.waiters.end(cause);
+    report('closed', this, cause);
+    if (circuit !== null) {
+      const why = cause ?? new SessionError('ERR_CIRCUIT_LOST', 'the session has ended');
+      this.#tell(() => this.#face.emit('detached', why));
+    }
+    this.#tell(() => this.#face.emit('close', cause));
+  }
+
+  /** The circuit carries the last frames, waits for the peer's end, and goes in order. */
+  #sayLast(circuit: Circuit): void {
+    // Without frames a reset is the only way to tell a bare peer that this is not the end it expects.
+    const reset = this.core.fault !== null || this.#frozen || (this.settings.bare && this.core.cause !== undefined);
+    if (!reset) {
+      this.core.transmit(outgoing, Number.MAX_SAFE_INTEGER, this.now);
+      circuit.write(outgoing);
+      outgoing.length = 0;
+      circuit.finish();
+    } else {
+      circuit.destroy();
+    }
+  }
+
+  #loss(): Loss {
+    const { inbound, outbound, finalsExact } = this.core;
+    const { messages, bytes } = outbound.unconfirmed(this.settings.framing.decoder(this.settings.limits));
+    const dataEnd = inbound.peerEnd >= 0 ? inbound.peerEnd : inbound.received;
+    const undeliveredBytes = inbound.discarding ? inbound.discardedBytes : Math.max(0, dataEnd - inbound.inbox.endOffset);
+    return { unconfirmed: messages, unconfirmedBytes: bytes, exact: finalsExact, undelivered: inbound.inbox.clear(), undeliveredBytes };
+  }
+
+  get stats(): { readonly outboundBytes: number; readonly inboundBytes: number } {
+    const { inbound, outbound } = this.core;
+    return { outboundBytes: outbound.heldBytes, inboundBytes: inbound.received - inbound.acked };
+  }
+
+  /** Tells the application that the server winds down or moves. */
+  tellDraining(notice: { readonly deadlineMs: number; readonly move: boolean }): void {
+    this.#tell(() => this.#face.emit('draining', notice));
+  }
+
+  /** Listeners run here; one that throws ends this session only. */
+  #tell(emit: () => void): void {
+    try {
+      emit();
+    } catch (error) {
+      this.applicationFailed(error);
+    }
+  }
+}
+
+function flush(driver: SessionDriver<unknown>): void {
+  driver.flushScheduled();
+}
+
+function end(driver: SessionDriver<unknown>): void {
+  if (!driver.ended) driver.end();
+}

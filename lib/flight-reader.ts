@@ -1,0 +1,46 @@
+// FlightReader: chunks of a fresh circuit in, one whole handshake flight out. Holds no more than the largest flight.
+import { flightLength } from './core/handshake.ts';
+import { FLIGHT_HEADER_BYTES, MAX_FLIGHT_BODY_BYTES } from './core/wire.ts';
+
+export class FlightReader {
+  #bytes: Buffer = Buffer.alloc(0);
+  #length = 0;
+
+  /** How far into the last chunk the flight reached: what stands behind it is not the handshake's. */
+  end = 0;
+
+  /**
+   * Adds chunk[at, end). @returns the flight once it is whole, else null.
+   * @throws SessionError ERR_NOT_OUR_PROTOCOL, ERR_VERSION or ERR_PROTOCOL as soon as the bytes tell.
+   */
+  push(chunk: Buffer, at: number): Buffer | null {
+    let from = at;
+    for (;;) {
+      const total = flightLength(this.#bytes, this.#length);
+      if (total > 0 && this.#length === total) return this.#take(from);
+      if (from === chunk.length) return null;
+      // First the header and then exactly the rest, so that nothing behind the flight is taken.
+      const wanted = total === 0 ? FLIGHT_HEADER_BYTES : total;
+      const bytes = Math.min(wanted - this.#length, chunk.length - from);
+      this.#room(this.#length + bytes);
+      chunk.copy(this.#bytes, this.#length, from, from + bytes);
+      this.#length += bytes;
+      from += bytes;
+    }
+  }
+
+  #take(end: number): Buffer {
+    const flight = Buffer.from(this.#bytes.subarray(0, this.#length));
+    this.end = end;
+    this.#length = 0;
+    return flight;
+  }
+
+  /** Grows by doubling with what has arrived, never by what a length field promises. */
+  #room(bytes: number): void {
+    if (bytes <= this.#bytes.length) return;
+    const grown = Buffer.allocUnsafe(Math.min(FLIGHT_HEADER_BYTES + MAX_FLIGHT_BODY_BYTES, Math.max(256, bytes, this.#bytes.length * 2)));
+    this.#bytes.copy(grown, 0, 0, this.#length);
+    this.#bytes = grown;
+  }
+}

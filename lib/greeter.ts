@@ -1,0 +1,237 @@
+// Greeter: what the accepting side decides about sessions, whichever circuit asks: limits, policies, who exists, which circuit is theirs,
+// and how ended sessions are remembered. Greetings ask it; SessionServer owns it.
+import { TLSSocket } from 'node:tls';
+import type { Budget } from './budget.ts';
+import type { Circuit, CircuitInfo } from './circuit.ts';
+import type { OpenFlight, Positions } from './core/handshake.ts';
+import { SessionCore } from './core/session-core.ts';
+import { CloseCode, RejectCode } from './core/wire.ts';
+import { SessionDriver, type SessionHost } from './driver.ts';
+import { SessionError } from './errors.ts';
+import type { Greeting } from './greeting.ts';
+import { type ResumeRequest, type SessionServerOptions, type Settings, sameOrigin, type Verdict } from './options.ts';
+import { type Live, type Provisional, Registry, type Tombstone } from './registry.ts';
+import { EphemeralKey, type TlsSecrets, tlsSecrets } from './security/keys.ts';
+import { Throttle } from './security/throttle.ts';
+import { Session } from './session.ts';
+
+/** What the server's public face is told. */
+export interface GreeterEvents<Message> {
+  opened(session: Session<Message>): void;
+  rejected(error: SessionError, circuit: CircuitInfo): void;
+  /** A session has ended; drain() and close() count them. */
+  sessionEnded(): void;
+}
+
+const TAKEOVER_SPAN_MS = 10_000;
+
+export class Greeter<Message> implements SessionHost<Message> {
+  readonly settings: Settings<Message>;
+  readonly registry: Registry<Message>;
+  readonly node: number;
+  readonly ephemeral: EphemeralKey = new EphemeralKey();
+  draining = false;
+  readonly #options: SessionServerOptions<Message>;
+  readonly #budget: Budget;
+  readonly #events: GreeterEvents<Message>;
+  readonly #throttle: Throttle;
+  readonly #trusted: ReadonlySet<string>;
+  // In order of arrival: when there are too many, the oldest goes, so that slow strangers cannot keep others out.
+  readonly #greetings = new Map<Greeting<Message>, Circuit>();
+
+  constructor(options: SessionServerOptions<Message>, settings: Settings<Message>, budget: Budget, events: GreeterEvents<Message>) {
+    this.#options = options;
+    this.settings = settings;
+    this.#budget = budget;
+    this.#events = events;
+    this.registry = new Registry(settings.limits);
+    this.node = options.node ?? 0;
+    this.#throttle = new Throttle(settings.limits);
+    this.#trusted = new Set(options.trustedProxies ?? []);
+  }
+
+  // ---------------------------------------------------------------- circuits without a session
+
+  /** @returns false when a new connection must go at once, without a word. */
+  admit(info: CircuitInfo): boolean {
+    return this.#exempt(info) || this.#throttle.accepted(info.remoteAddress, this.#now);
+  }
+
+  greeting(greeting: Greeting<Message>, circuit: Circuit): void {
+    if (this.#greetings.size >= this.settings.limits.unfinished) {
+      const oldest = this.#greetings.keys().next();
+      if (!oldest.done) oldest.value.drop(new SessionError('ERR_BUSY', 'too many unfinished handshakes'));
+    }
+    this.#greetings.set(greeting, circuit);
+  }
+
+  /** The handshake has been decided, whichever way. */
+  greeted(greeting: Greeting<Message>, circuit: Circuit): void {
+    if (this.#greetings.delete(greeting) && !this.#exempt(circuit.info)) this.#throttle.finished(circuit.info.remoteAddress);
+  }
+
+  turnedAway(circuit: Circuit, error: SessionError, blamed: boolean): void {
+    if (blamed) this.suspect(circuit);
+    this.#events.rejected(error, circuit.info);
+  }
+
+  /** Counts a failure against the address. Never against a session: whoever reads an id in a log could lock its owner out. */
+  suspect(circuit: Circuit): void {
+    if (!this.#exempt(circuit.info)) this.#throttle.failed(circuit.info.remoteAddress, this.#now);
+  }
+
+  dropGreetings(error: SessionError): void {
+    for (const greeting of [...this.#greetings.keys()]) greeting.drop(error);
+  }
+
+  #exempt(info: CircuitInfo): boolean {
+    return info.local || this.#trusted.has(info.remoteAddress);
+  }
+
+  // ---------------------------------------------------------------- policies
+
+  /** Why an OPEN from here cannot be served now; null when it can. */
+  full(circuit: Circuit): RejectCode | null {
+    if (this.draining) return RejectCode.DRAINING;
+    const { limits } = this.settings;
+    if (this.#budget.full || this.registry.live.size >= limits.sessions) return RejectCode.BUSY;
+    if (!this.#exempt(circuit.info) && this.registry.countOf(circuit.info) >= limits.sessionsPerAddress) return RejectCode.BUSY;
+    return null;
+  }
+
+  async authenticate(open: OpenFlight, circuit: CircuitInfo, signal: AbortSignal): Promise<Verdict> {
+    const { authenticate } = this.#options;
+    if (authenticate === undefined) return true;
+    const copy = (bytes: Buffer | undefined): Buffer => Buffer.from(bytes ?? NOTHING);
+    return authenticate({ credentials: copy(open.credentials), metadata: copy(open.metadata), circuit }, { signal });
+  }
+
+  async authorizeResume(request: ResumeRequest, signal: AbortSignal): Promise<boolean> {
+    // Not for the application to decide: a session opened over TLS is never taken up in the clear.
+    if (request.opened.secure && !request.circuit.secure) return false;
+    const { authorizeResume } = this.#options;
+    return authorizeResume === undefined ? sameOrigin(request) : authorizeResume(request, { signal });
+  }
+
+  challenges(circuit: Circuit): boolean {
+    const { challenge = 'auto' } = this.#options;
+    if (challenge !== 'auto') return challenge === 'always';
+    return !circuit.info.local && this.bindingOf(circuit) === undefined;
+  }
+
+  secretsOf(circuit: Circuit): TlsSecrets | undefined {
+    const { socket } = circuit;
+    return this.#options.tlsTerminated !== true && socket instanceof TLSSocket ? tlsSecrets(socket) : undefined;
+  }
+
+  bindingOf(circuit: Circuit): Buffer | undefined {
+    return this.secretsOf(circuit)?.binding;
+  }
+
+  /** Counts a change of process. @returns false when it happens too often: two processes fight over one identity. */
+  takeover(entry: Live<Message>): boolean {
+    const now = this.#now;
+    const recent = entry.takeoversMs;
+    while (recent.length > 0 && (recent[0] as number) <= now - TAKEOVER_SPAN_MS) recent.shift();
+    if (recent.length >= this.settings.limits.takeovers) return false;
+    recent.push(now);
+    return true;
+  }
+
+  // ---------------------------------------------------------------- sessions
+
+  find(id: string): Live<Message> | Provisional | Tombstone | undefined {
+    const now = this.#now;
+    return this.registry.live.get(id) ?? this.registry.findProvisional(id, now) ?? this.registry.findTombstone(id, now);
+  }
+
+  /** The RESUME of its peer is being judged: until the verdict it does not expire. */
+  pauseExpiry(id: string, paused: boolean): void {
+    const driver = this.registry.live.get(id)?.driver;
+    if (driver === undefined) return;
+    driver.core.pauseHold(paused, this.#now);
+    driver.touched();
+  }
+
+  /** Makes a session of what CONFIRM or a RESUME has confirmed. No event yet: join() decides. */
+  make(provisional: Provisional): Live<Message> {
+    const { settings } = this;
+    const { id, principal, metadata, terms, keys, bound, opened } = provisional;
+    const core = new SessionCore(settings.framing, terms, settings.limits, 0, this.#now);
+    const driver = new SessionDriver(core, settings, this, this.#budget);
+    const session = new Session(driver, { id, principal, metadata, restored: false });
+    return { session, driver, keys, bound, principal, opened, takeoversMs: [] };
+  }
+
+  /** The circuit carries the session from now on. A fresh one is registered, judged by the policy for duplicates, and announced first. */
+  join(entry: Live<Message>, circuit: Circuit, positions: Positions, rest: Buffer, fresh: boolean): void {
+    const { session, driver } = entry;
+    if (fresh) {
+      this.registry.provisional.delete(session.id);
+      const refused = this.#duplicate(entry);
+      this.registry.add(entry);
+      if (refused !== null) {
+        driver.attach(circuit, positions, 0, NOTHING);
+        driver.fail(CloseCode.DUPLICATE, refused);
+        return;
+      }
+      this.#events.opened(session);
+    }
+    driver.attach(circuit, positions, 0, rest);
+  }
+
+  #duplicate(entry: Live<Message>): SessionError | null {
+    const { onDuplicate = 'parallel' } = this.#options;
+    if (entry.principal === undefined || onDuplicate === 'parallel') return null;
+    const others = [...this.registry.ofPrincipal(entry.principal)];
+    if (onDuplicate === 'reject') return others.length === 0 ? null : new SessionError('ERR_DUPLICATE', `${entry.principal} has session ${others[0]?.id}`);
+    for (const other of others) {
+      const replaced = new SessionError('ERR_REPLACED', `${entry.principal} opened session ${entry.session.id}`);
+      this.registry.live.get(other.id)?.driver.fail(CloseCode.REPLACED, replaced);
+    }
+    return null;
+  }
+
+  /** How a RESUME of an ended session is answered. */
+  tombstoneCode(tombstone: Tombstone): RejectCode {
+    return tombstone.cause === CloseCode.EXPIRED ? RejectCode.EXPIRED : RejectCode.CLOSED;
+  }
+
+  // ---------------------------------------------------------------- SessionHost
+
+  detached(): void {}
+
+  /** The peer's CLOSE came behind the end: it knows, and nothing need be remembered. */
+  noticed(driver: SessionDriver<Message>): void {
+    if (driver.ended && driver.core.peerClosed) this.registry.tombstones.delete(driver.id);
+  }
+
+  ended(driver: SessionDriver<Message>, cause: SessionError | undefined): void {
+    const entry = this.registry.remove(driver.id);
+    if (entry === undefined) return;
+    const { core } = driver;
+    if (!core.peerClosed) {
+      const { keys, bound, principal, opened } = entry;
+      const { generation, instance } = core;
+      const finals = core.positions();
+      this.registry.bury(
+        driver.id,
+        { keys, bound, principal, opened, generation, instance, cause: closeCodeOf(cause, core.closeCode), finals },
+        core.holdMs,
+        this.#now,
+      );
+    }
+    this.#events.sessionEnded();
+  }
+
+  get #now(): number {
+    return this.settings.runtime.now();
+  }
+}
+
+function closeCodeOf(cause: SessionError | undefined, told: CloseCode): CloseCode {
+  if (cause === undefined) return CloseCode.CLEAN;
+  return cause.code === 'ERR_EXPIRED' ? CloseCode.EXPIRED : told;
+}
+
+const NOTHING = Buffer.alloc(0);

@@ -1,0 +1,373 @@
+// Greeting: the accepting side of one handshake, from the first byte to the circuit's place in a session.
+// OPEN → OPENED → CONFIRM makes a session; RESUME → [CHALLENGE → PROOF] → RESUMED moves one to this circuit. Any failure before the
+// one synchronous fencing step leaves the session and its old circuit as they are.
+import type { Duplex } from 'node:stream';
+import { Circuit, type CircuitInfo, type CircuitOwner } from './circuit.ts';
+import {
+  decodeFlight,
+  encodeChallenge,
+  encodeOpened,
+  encodeRejected,
+  encodeResumed,
+  macInput,
+  type OpenFlight,
+  type Positions,
+  type RejectedFlight,
+  type ResumeFlight,
+  setMac,
+} from './core/handshake.ts';
+import { judgeGeneration } from './core/resume.ts';
+import { CHALLENGE_BYTES, FRAME_HEADER_BYTES, Frame, Kind, MAC_BYTES, MAX_EARLY_DATA_BYTES, NONCE_BYTES, RejectCode, VERSION } from './core/wire.ts';
+import { SessionError } from './errors.ts';
+import { FlightReader } from './flight-reader.ts';
+import type { Greeter } from './greeter.ts';
+import { chooseKeys } from './key-choice.ts';
+import type { Known, Live, Provisional } from './registry.ts';
+import { Alarm } from './runtime.ts';
+import { deriveKeys, verifyNobody } from './security/keys.ts';
+
+const PROOF_FRAME_BYTES = FRAME_HEADER_BYTES + MAC_BYTES;
+/** Early data and PROOF: what may stand behind a RESUME before its verdict. */
+const BEHIND_MAX_BYTES = MAX_EARLY_DATA_BYTES + PROOF_FRAME_BYTES;
+
+/** flight: the first one has not come. deciding: a hook is asked. confirm, proof: that frame is awaited. over: decided. */
+type Phase = 'flight' | 'deciding' | 'confirm' | 'proof' | 'over';
+
+interface Asked {
+  readonly flight: ResumeFlight;
+  readonly bytes: Buffer;
+  /** Whose MAC was good; undefined for an unknown session and for a bad MAC, which are challenged and answered alike. */
+  readonly known: Known | undefined;
+  readonly challenge: Buffer | undefined;
+}
+
+type Vouched = Asked & { readonly known: Known };
+
+export class Greeting<Message> implements CircuitOwner {
+  readonly #greeter: Greeter<Message>;
+  readonly #circuit: Circuit;
+  readonly #reader = new FlightReader();
+  readonly #alarm: Alarm;
+  readonly #abort = new AbortController();
+  #phase: Phase = 'flight';
+  #behind: Buffer = Buffer.alloc(0);
+  #openBytes: Buffer = Buffer.alloc(0);
+  #openedBytes: Buffer = Buffer.alloc(0);
+  #provisional: Provisional | null = null;
+  #asked: Asked | null = null;
+  // Where the search for PROOF has got to in the bytes behind the RESUME.
+  #scanned = 0;
+  #answered = 0;
+
+  /** Begins a handshake on a fresh connection. */
+  static begin<Message>(greeter: Greeter<Message>, socket: Duplex, info: CircuitInfo): void {
+    const circuit = new Circuit(socket, info, greeter.settings.runtime);
+    greeter.greeting(new Greeting(greeter, circuit), circuit);
+  }
+
+  private constructor(greeter: Greeter<Message>, circuit: Circuit) {
+    this.#greeter = greeter;
+    this.#circuit = circuit;
+    circuit.owner = this;
+    this.#alarm = new Alarm(() => this.#failed(new SessionError('ERR_HANDSHAKE_TIMEOUT', `nothing whole came in time (${this.#phase})`)));
+    this.#wait(greeter.settings.limits.handshakeMs);
+  }
+
+  circuitData(circuit: Circuit, chunk: Buffer, at: number): number {
+    try {
+      this.#take(circuit, chunk, at);
+    } catch (error) {
+      this.#failed(SessionError.is(error) ? error : new SessionError('ERR_PROTOCOL', 'the handshake failed', { cause: error }));
+    }
+    return chunk.length;
+  }
+
+  circuitWritable(): void {}
+
+  circuitLost(_circuit: Circuit, error: SessionError): void {
+    if (this.#provisional !== null) this.#greeter.registry.orphan(this.#provisional, this.#now);
+    this.#over();
+    this.#greeter.turnedAway(this.#circuit, error, false);
+  }
+
+  /** The server closes, or needs the room for others. */
+  drop(error: SessionError): void {
+    this.#failed(error);
+  }
+
+  #take(circuit: Circuit, chunk: Buffer, at: number): void {
+    if (this.#phase !== 'flight') return this.#takeBehind(chunk.subarray(at));
+    const bytes = this.#reader.push(chunk, at);
+    if (bytes === null) return;
+    this.#answered = bytes.length;
+    const flight = decodeFlight(bytes);
+    const rest = Buffer.from(chunk.subarray(this.#reader.end));
+    if (flight.kind === Kind.OPEN) {
+      if (rest.length > 0) throw new SessionError('ERR_PROTOCOL', 'bytes behind OPEN');
+      this.#openBytes = bytes;
+      this.#run(this.#open(flight, circuit));
+    } else if (flight.kind === Kind.RESUME) {
+      this.#resume(flight, bytes, rest);
+    } else {
+      throw new SessionError('ERR_PROTOCOL', `flight of kind ${flight.kind} from the dialing side`);
+    }
+  }
+
+  #takeBehind(bytes: Buffer): void {
+    if (this.#phase === 'over') return;
+    const most = this.#asked === null ? (this.#phase === 'confirm' ? Number.POSITIVE_INFINITY : 0) : BEHIND_MAX_BYTES;
+    if (this.#behind.length + bytes.length > most) throw new SessionError('ERR_PROTOCOL', `more than ${most} bytes before the verdict`);
+    // At most a handful of chunks: 14 KiB behind a RESUME; behind OPENED the first whole frame ends this.
+    this.#behind = Buffer.concat([this.#behind, bytes]);
+    if (this.#phase === 'confirm') this.#confirm();
+    else if (this.#phase === 'proof') this.#prove();
+  }
+
+  // ---------------------------------------------------------------- OPEN → OPENED → CONFIRM
+
+  async #open(flight: OpenFlight, circuit: Circuit): Promise<void> {
+    const { settings, registry } = this.#greeter;
+    const full = this.#greeter.full(circuit);
+    if (full !== null) return this.#reject(full, undefined, { reason: full === RejectCode.DRAINING ? 'shutting down' : 'at a limit' });
+    if (flight.framing !== settings.framing.name) {
+      return this.#reject(RejectCode.FRAMING, undefined, { reason: `this server frames by ${settings.framing.name}` });
+    }
+    const secrets = this.#greeter.secretsOf(circuit);
+    const choice = chooseKeys(flight, secrets, settings.psk, () => this.#greeter.ephemeral.current(this.#now));
+    if (typeof choice === 'string') return this.#reject(RejectCode.KEY_METHOD, undefined, { reason: choice });
+    this.#phase = 'deciding';
+    this.#wait(settings.limits.hookMs);
+    const verdict = await this.#greeter.authenticate(flight, circuit.info, this.#abort.signal);
+    if (this.#ended) return;
+    if (verdict === false || verdict === '') return this.#reject(RejectCode.AUTH, undefined, {});
+    if (typeof verdict === 'string' && registry.ofPrincipal(verdict).size >= settings.limits.sessionsPerPrincipal) {
+      return this.#reject(RejectCode.BUSY, undefined, { reason: 'too many sessions of this principal' });
+    }
+    const id = settings.runtime.randomBytes(NONCE_BYTES);
+    const terms = {
+      role: 'accept',
+      window: settings.window,
+      peerWindow: flight.window,
+      heartbeatMs: Math.max(1000, Math.min(flight.heartbeatMs, settings.heartbeatMs)),
+      holdMs: Math.min(flight.holdMs, settings.holdMs),
+    } as const;
+    const { node } = this.#greeter;
+    const { window, heartbeatMs, holdMs } = terms;
+    const nonce = settings.runtime.randomBytes(NONCE_BYTES);
+    const opened = encodeOpened({ node, sessionId: id, nonce, keyMethods: choice.keyMethods, publicKey: choice.publicKey, window, heartbeatMs, holdMs });
+    const keys = deriveKeys({ openBytes: this.#openBytes, openedBytes: opened, exporter: choice.exporter, shared: choice.shared, psk: choice.psk });
+    setMac(opened, keys.mac('opened', [this.#openBytes, macInput(opened)], choice.binding));
+    this.#openedBytes = opened;
+    const provisional: Provisional = {
+      id: id.toString('hex'),
+      keys,
+      bound: choice.binding !== undefined,
+      principal: typeof verdict === 'string' ? verdict : undefined,
+      opened: circuit.info,
+      terms,
+      metadata: Buffer.from(flight.metadata ?? EMPTY),
+      live: true,
+      untilMs: this.#now + settings.limits.handshakeMs,
+    };
+    if (!registry.addProvisional(provisional, this.#now)) return this.#reject(RejectCode.BUSY, undefined, { reason: 'too many opens at once' });
+    this.#provisional = provisional;
+    this.#phase = 'confirm';
+    this.#wait(settings.limits.handshakeMs);
+    circuit.write([opened]);
+  }
+
+  #confirm(): void {
+    const behind = this.#behind;
+    if (behind.length < PROOF_FRAME_BYTES) return;
+    const provisional = this.#provisional as Provisional;
+    const frame = behind.subarray(0, FRAME_HEADER_BYTES);
+    if (frame[0] !== Frame.CONFIRM || frame.readUIntBE(1, 3) !== MAC_BYTES) throw new SessionError('ERR_PROTOCOL', 'the first frame is not CONFIRM');
+    const mac = behind.subarray(FRAME_HEADER_BYTES, PROOF_FRAME_BYTES);
+    const parts = [this.#openBytes, this.#openedBytes];
+    if (!provisional.keys.verify('confirm', parts, this.#binding(provisional), mac)) throw new SessionError('ERR_HANDSHAKE', 'the MAC of CONFIRM is wrong');
+    this.#provisional = null;
+    this.#over();
+    const entry = this.#greeter.make(provisional);
+    const positions: Positions = { received: 0, acked: 0, limit: provisional.terms.peerWindow, base: 0, sent: 0 };
+    this.#greeter.join(entry, this.#circuit, positions, behind.subarray(PROOF_FRAME_BYTES), true);
+  }
+
+  // ---------------------------------------------------------------- RESUME → [CHALLENGE → PROOF] → RESUMED
+
+  #resume(flight: ResumeFlight, bytes: Buffer, rest: Buffer): void {
+    if (rest.length > BEHIND_MAX_BYTES) throw new SessionError('ERR_PROTOCOL', `more than ${BEHIND_MAX_BYTES} bytes before the verdict`);
+    const known = this.#greeter.find(flight.sessionId.toString('hex'));
+    const parts = [macInput(bytes)];
+    const good =
+      known === undefined
+        ? verifyNobody('resume', parts, this.#greeter.bindingOf(this.#circuit), flight.mac)
+        : known.keys.verify('resume', parts, this.#binding(known), flight.mac);
+    const challenged = this.#greeter.challenges(this.#circuit);
+    const nonce = challenged ? this.#greeter.settings.runtime.randomBytes(CHALLENGE_BYTES) : EMPTY;
+    const challenge = challenged ? encodeChallenge({ sessionId: flight.sessionId, nonce }) : undefined;
+    const asked: Asked = { flight, bytes, known: good ? known : undefined, challenge };
+    this.#behind = rest;
+    this.#asked = asked;
+    // From here to the verdict the session must not expire: its peer has shown that it is there.
+    if (good) this.#greeter.pauseExpiry(flight.sessionId.toString('hex'), true);
+    if (challenge === undefined) return this.#vouched(asked);
+    this.#phase = 'proof';
+    this.#circuit.write([challenge]);
+    this.#wait(this.#greeter.settings.limits.handshakeMs);
+    this.#prove();
+  }
+
+  /** All MACs are in. */
+  #vouched(asked: Asked): void {
+    const { known } = asked;
+    if (known === undefined) {
+      this.#greeter.suspect(this.#circuit);
+      return this.#reject(RejectCode.UNKNOWN, undefined, {});
+    }
+    this.#run(this.#authorize({ ...asked, known }));
+  }
+
+  /** Looks for the PROOF frame behind the early data, and takes it out. */
+  #prove(): void {
+    const asked = this.#asked as Asked;
+    const behind = this.#behind;
+    while (behind.length - this.#scanned >= FRAME_HEADER_BYTES) {
+      const at = this.#scanned;
+      const end = at + FRAME_HEADER_BYTES + behind.readUIntBE(at + 1, 3);
+      if (end > BEHIND_MAX_BYTES) throw new SessionError('ERR_PROTOCOL', 'a frame too long for early data');
+      if (end > behind.length) return;
+      this.#scanned = end;
+      if (behind[at] === Frame.DATA || behind[at] === Frame.END) continue;
+      if (behind[at] !== Frame.PROOF) throw new SessionError('ERR_PROTOCOL', `frame of type ${behind[at]} before the verdict`);
+      const mac = behind.subarray(at + FRAME_HEADER_BYTES, end);
+      const parts = [asked.bytes, asked.challenge as Buffer];
+      const { known } = asked;
+      const binding = known === undefined ? this.#greeter.bindingOf(this.#circuit) : this.#binding(known);
+      const good = known === undefined ? verifyNobody('proof', parts, binding, mac) : known.keys.verify('proof', parts, binding, mac);
+      if (end < behind.length) throw new SessionError('ERR_PROTOCOL', 'bytes behind PROOF before the verdict');
+      this.#behind = Buffer.from(behind.subarray(0, at));
+      return this.#vouched(good ? asked : { ...asked, known: undefined });
+    }
+  }
+
+  async #authorize(asked: Vouched): Promise<void> {
+    const { flight, known } = asked;
+    this.#phase = 'deciding';
+    this.#wait(this.#greeter.settings.limits.hookMs);
+    const id = flight.sessionId.toString('hex');
+    const credentials = Buffer.from(flight.credentials ?? EMPTY);
+    const request = { id, principal: known.principal, credentials, opened: known.opened, circuit: this.#circuit.info };
+    const allowed = await this.#greeter.authorizeResume(request, this.#abort.signal);
+    if (this.#ended) return;
+    if (!allowed) return this.#reject(RejectCode.AUTH, asked, {});
+    this.#fence(asked, id);
+  }
+
+  /** One synchronous step: is it open, is this circuit newer, is every byte there? Only then anything changes. */
+  #fence(asked: Vouched, id: string): void {
+    const { flight } = asked;
+    const greeter = this.#greeter;
+    const tombstone = greeter.registry.findTombstone(id, this.#now);
+    if (tombstone !== undefined) {
+      const refusal = judgeGeneration(tombstone, flight);
+      if (refusal !== 0) return this.#reject(refusal, asked, { generation: tombstone.generation });
+      tombstone.generation = flight.generation;
+      tombstone.instance = flight.instance;
+      return this.#reject(greeter.tombstoneCode(tombstone), asked, { cause: tombstone.cause, positions: tombstone.finals });
+    }
+    const provisional = greeter.registry.findProvisional(id, this.#now);
+    const entry = greeter.registry.live.get(id) ?? (provisional === undefined ? undefined : greeter.make(provisional));
+    if (entry === undefined) return this.#reject(RejectCode.UNKNOWN, undefined, {});
+    const { core } = entry.driver;
+    const refusal = judgeGeneration(core, flight);
+    if (refusal !== 0) return this.#reject(refusal, asked, { generation: core.generation });
+    const lost = core.judge(flight.positions);
+    if (lost !== null) return this.#reject(RejectCode.STATE_LOST, asked, { positions: core.positions(), reason: lost });
+    if (flight.instance !== core.instance && !greeter.takeover(entry)) {
+      return this.#reject(RejectCode.BUSY, asked, { reason: 'taken over too often', retryAfterMs: 10_000 });
+    }
+    this.#accept(asked, entry, core.positions(), provisional !== undefined);
+  }
+
+  #accept(asked: Vouched, entry: Live<Message>, positions: Positions, fresh: boolean): void {
+    const { flight } = asked;
+    const { core } = entry.driver;
+    core.generation = flight.generation;
+    core.instance = flight.instance;
+    const { generation, sessionId } = flight;
+    const { node, settings } = this.#greeter;
+    const nonce = settings.runtime.randomBytes(NONCE_BYTES);
+    const resumed = encodeResumed({ node, sessionId, generation, positions, nonce, heartbeatMs: core.heartbeatMs, holdMs: core.holdMs });
+    setMac(resumed, entry.keys.mac('resumed', [...this.#earlier(asked), macInput(resumed)], this.#binding(entry)));
+    this.#over();
+    this.#circuit.write([resumed]);
+    this.#greeter.join(entry, this.#circuit, flight.positions, this.#behind, fresh);
+  }
+
+  // ---------------------------------------------------------------- ends
+
+  /** @param asked the RESUME whose MAC was good: the answer then carries one too, and only then can it end a session. */
+  #reject(code: RejectCode, asked: Vouched | undefined, detail: Partial<RejectedFlight>): void {
+    if (this.#ended) return;
+    const sessionId = asked?.flight.sessionId ?? NO_SESSION;
+    const { retryAfterMs = 0, positions, generation, cause, reason = '' } = detail;
+    const versions = code === RejectCode.VERSION ? [VERSION] : [];
+    const bytes = encodeRejected({ sessionId, code, retryAfterMs, versions, positions, generation, cause, reason }, asked !== undefined, this.#answered);
+    if (asked !== undefined) setMac(bytes, asked.known.keys.mac('rejected', [...this.#earlier(asked), macInput(bytes)], this.#binding(asked.known)));
+    const error = new SessionError('ERR_UNSUPPORTED', `answered REJECTED(${code}) ${reason}`);
+    this.#over();
+    this.#circuit.write([bytes]);
+    this.#circuit.finish();
+    this.#greeter.turnedAway(this.#circuit, error, code === RejectCode.AUTH);
+  }
+
+  #failed(error: SessionError): void {
+    if (this.#ended) return;
+    if (this.#provisional !== null) this.#greeter.registry.orphan(this.#provisional, this.#now);
+    if (error.code === 'ERR_VERSION') return this.#reject(RejectCode.VERSION, undefined, {});
+    if (error.code === 'ERR_UNSUPPORTED') return this.#reject(RejectCode.UNSUPPORTED, undefined, { reason: error.message });
+    this.#over();
+    // Not a byte to strangers: what they speak could give an answer another meaning.
+    this.#circuit.destroy();
+    this.#greeter.turnedAway(this.#circuit, error, error.code !== 'ERR_BUSY' && error.code !== 'ERR_SHUTDOWN');
+  }
+
+  #earlier(asked: Asked): Buffer[] {
+    return asked.challenge === undefined ? [asked.bytes] : [asked.bytes, asked.challenge];
+  }
+
+  #binding(known: Known): Buffer | undefined {
+    return known.bound ? this.#greeter.bindingOf(this.#circuit) : undefined;
+  }
+
+  #run(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      this.#failed(SessionError.is(error) ? error : new SessionError('ERR_APPLICATION', 'a hook of the server failed', { cause: error }));
+    });
+  }
+
+  #wait(ms: number): void {
+    const { runtime } = this.#greeter.settings;
+    runtime.disarm(this.#alarm);
+    runtime.arm(this.#alarm, this.#now + ms);
+  }
+
+  #over(): void {
+    this.#phase = 'over';
+    this.#greeter.settings.runtime.disarm(this.#alarm);
+    this.#abort.abort();
+    if (this.#asked?.known !== undefined) this.#greeter.pauseExpiry(this.#asked.flight.sessionId.toString('hex'), false);
+    this.#greeter.greeted(this, this.#circuit);
+  }
+
+  get #ended(): boolean {
+    return this.#phase === 'over';
+  }
+
+  get #now(): number {
+    return this.#greeter.settings.runtime.now();
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+const NO_SESSION = Buffer.alloc(NONCE_BYTES);

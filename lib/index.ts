@@ -1,0 +1,21 @@
+// The public surface of `outlast`. Re-exports only: nothing inside lib imports this file.
+
+export type { CircuitInfo } from './circuit.ts';
+export { type OpenOptions, type RetryNotice, SessionClient, type SessionClientEvents } from './client.ts';
+export { type Blame, type Loss, SessionError, type SessionErrorCode, sessionErrorCodes } from './errors.ts';
+export type { ByteWriter, Decoder, Encoder, Framing, FramingLimits, RangeSink, TextEncoding } from './framing/framing.ts';
+export {
+  type Address,
+  type Hello,
+  type Limits,
+  type ResumeRequest,
+  type SessionClientOptions,
+  type SessionServerOptions,
+  type SharedOptions,
+  sameOrigin,
+  type Verdict,
+} from './options.ts';
+export type { Alarm, Runtime } from './runtime.ts';
+export { type DrainOptions, type ListenOptions, SessionServer, type SessionServerEvents } from './server.ts';
+export { type CloseOptions, type SendOptions, Session, type SessionEvents, type SessionState, type SessionStats } from './session.ts';
+export type { Abortable } from './waiters.ts';

@@ -1,0 +1,199 @@
+// Keys of a session (PROTOCOL.md §5): handshake bytes, TLS exporter, X25519 and psk go in; a SessionKeys that makes and checks MACs comes
+// out. Nothing in here is ever sent, logged or shown by util.inspect.
+
+import {
+  createHash,
+  createHmac,
+  createPublicKey,
+  diffieHellman,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  timingSafeEqual,
+} from 'node:crypto';
+import { MAC_BYTES, PUBLIC_KEY_BYTES } from '../core/wire.ts';
+import { SessionError } from '../errors.ts';
+
+/** What a MAC is for. Each flight or frame has its own label, so that no MAC can stand in for another. */
+export type MacLabel = 'opened' | 'confirm' | 'resume' | 'proof' | 'resumed' | 'rejected';
+
+export interface KeyPair {
+  readonly privateKey: KeyObject;
+  /** The 32 bytes of RFC 7748 §5. */
+  readonly publicKey: Buffer;
+}
+
+export interface KeyInputs {
+  readonly openBytes: Buffer;
+  /** The whole OPENED; its last 16 bytes, the mac, are not part of the transcript. */
+  readonly openedBytes: Buffer;
+  readonly exporter: Buffer | undefined;
+  /** X25519 output. */
+  readonly shared: Buffer | undefined;
+  readonly psk: Buffer | undefined;
+}
+
+/** The two MAC keys of a session: the dialing side's and the accepting side's. */
+export class SessionKeys {
+  // One block and no KeyObject: a hundred thousand idle sessions and tombstones hold one of these each.
+  readonly #bytes: Buffer;
+
+  private constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  /** From the 64 bytes of a record. They are copied. @throws SessionError ERR_INVALID_OPTION for another length. */
+  static from(bytes: Uint8Array): SessionKeys {
+    if (bytes.length !== 2 * KEY_BYTES) throw new SessionError('ERR_INVALID_OPTION', `session keys of ${bytes.length} bytes`);
+    const own = Buffer.alloc(2 * KEY_BYTES);
+    own.set(bytes);
+    return new SessionKeys(own);
+  }
+
+  /** A copy of the 64 bytes, for the session's record and its tombstone. */
+  bytes(): Buffer {
+    return Buffer.from(this.#bytes);
+  }
+
+  /**
+   * @param parts All earlier flights of this circuit, whole; then, where the mac stands in a flight, that flight up to the mac's value.
+   * @param binding Channel binding of this circuit where the session's keys came from a TLS exporter, else undefined.
+   * @returns 16 bytes.
+   */
+  mac(label: MacLabel, parts: readonly Uint8Array[], binding: Uint8Array | undefined): Buffer {
+    const hmac = createHmac('sha256', serverLabels.has(label) ? this.#bytes.subarray(KEY_BYTES) : this.#bytes.subarray(0, KEY_BYTES));
+    hmac.update(`outlast1 ${label}`, 'latin1');
+    for (const part of parts) hmac.update(part);
+    if (binding !== undefined) hmac.update(binding);
+    return hmac.digest().subarray(0, MAC_BYTES);
+  }
+
+  /** Whether `mac` is the right one. Takes the same time wherever it differs. */
+  verify(label: MacLabel, parts: readonly Uint8Array[], binding: Uint8Array | undefined, mac: Uint8Array): boolean {
+    const expected = this.mac(label, parts, binding);
+    return mac.length === MAC_BYTES && timingSafeEqual(expected, mac);
+  }
+}
+
+/** Does the work of SessionKeys.verify() for a session that does not exist, so that time does not tell who exists. Always false. */
+export function verifyNobody(label: MacLabel, parts: readonly Uint8Array[], binding: Uint8Array | undefined, mac: Uint8Array): false {
+  nobody ??= SessionKeys.from(randomBytes(2 * KEY_BYTES));
+  nobody.verify(label, parts, binding, mac);
+  return false;
+}
+
+/**
+ * PROTOCOL.md K-2 to K-5.
+ * @throws SessionError ERR_INVALID_OPTION without exporter and without X25519: a psk alone gives no fresh secret.
+ */
+export function deriveKeys(inputs: KeyInputs): SessionKeys {
+  if (inputs.exporter === undefined && inputs.shared === undefined) {
+    throw new SessionError('ERR_INVALID_OPTION', 'session keys need a TLS exporter or X25519');
+  }
+  const hash = createHash('sha256').update(inputs.openBytes);
+  const salt = hash.update(inputs.openedBytes.subarray(0, inputs.openedBytes.length - MAC_BYTES)).digest();
+  const extract = createHmac('sha256', salt);
+  for (const secret of [inputs.exporter, inputs.shared, inputs.psk]) {
+    const length = Buffer.alloc(2);
+    length.writeUInt16BE(secret?.length ?? 0);
+    extract.update(length);
+    if (secret !== undefined) extract.update(secret);
+  }
+  const root = extract.digest();
+  return SessionKeys.from(Buffer.concat([expand(root, 'outlast1 client'), expand(root, 'outlast1 server')]));
+}
+
+/** A fresh X25519 key pair. */
+export function generateKeyPair(): KeyPair {
+  const { privateKey, publicKey } = generateKeyPairSync('x25519');
+  // DER and not jwk: on Node 20 exporting a fresh X25519 key as jwk can dead-lock the process. The last 32 bytes of the SPKI are the key.
+  const spki = publicKey.export({ format: 'der', type: 'spki' });
+  return { privateKey, publicKey: Buffer.from(spki.subarray(spki.length - PUBLIC_KEY_BYTES)) };
+}
+
+/**
+ * X25519 (RFC 7748 §6.1).
+ * @param peerKey The 32 bytes the peer sent.
+ * @throws SessionError ERR_HANDSHAKE for a low-order point: its result would be known to everybody.
+ */
+export function sharedSecret(privateKey: KeyObject, peerKey: Buffer): Buffer {
+  try {
+    // OpenSSL itself refuses an all-zero result. Importing as jwk is safe, only the export is not, and it takes a tenth of the time of DER.
+    const publicKey = createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x: peerKey.toString('base64url') }, format: 'jwk' });
+    return diffieHellman({ privateKey, publicKey });
+  } catch (cause) {
+    throw new SessionError('ERR_HANDSHAKE', 'the peer sent an X25519 key that no honest peer makes', { cause });
+  }
+}
+
+/** The accepting side's key pair: one serves all handshakes of a minute, since making one costs more than the rest of a handshake. */
+export class EphemeralKey {
+  readonly #lifetimeMs: number;
+  #pair: KeyPair | undefined;
+  #madeAt: number;
+
+  constructor(lifetimeMs: number = 60_000) {
+    this.#lifetimeMs = lifetimeMs;
+    this.#pair = undefined;
+    this.#madeAt = 0;
+  }
+
+  /** @param now Monotonic milliseconds. */
+  current(now: number): KeyPair {
+    if (this.#pair === undefined || now - this.#madeAt >= this.#lifetimeMs) {
+      this.#pair = generateKeyPair();
+      this.#madeAt = now;
+    }
+    return this.#pair;
+  }
+}
+
+/**
+ * Takes a psk from an option.
+ * @throws SessionError ERR_INVALID_OPTION below 16 bytes, above 65,535, and for what is plainly not random: whoever records one handshake
+ *   can try weak ones at leisure.
+ */
+export function parsePsk(psk: Uint8Array): Buffer {
+  if (psk.length < MIN_PSK_BYTES || psk.length > 0xffff) {
+    throw new SessionError('ERR_INVALID_OPTION', `psk has ${psk.length} bytes, it must have ${MIN_PSK_BYTES} to 65535`);
+  }
+  const step = ((psk[1] as number) - (psk[0] as number)) & 0xff;
+  const counting = psk.every((byte, i) => i === 0 || ((byte - (psk[i - 1] as number)) & 0xff) === step);
+  if (counting || new Set(psk).size < MIN_PSK_VALUES) throw new SessionError('ERR_INVALID_OPTION', 'psk is not random');
+  return Buffer.from(psk);
+}
+
+/** The part of tls.TLSSocket that is needed here. */
+export interface TlsChannel {
+  getProtocol(): string | null;
+  exportKeyingMaterial(length: number, label: string, context?: Buffer): Buffer;
+}
+
+export interface TlsSecrets {
+  /** Key material for deriveKeys(). */
+  readonly exporter: Buffer;
+  /** RFC 9266: ties MACs to this TLS connection. */
+  readonly binding: Buffer;
+}
+
+/** Both secrets of TLS 1.3; undefined before its handshake, and on TLS 1.2, whose exporter does not name one connection (RFC 7627). */
+export function tlsSecrets(channel: TlsChannel): TlsSecrets | undefined {
+  if (channel.getProtocol() !== 'TLSv1.3') return undefined;
+  return {
+    exporter: channel.exportKeyingMaterial(KEY_BYTES, 'EXPORTER-outlast-1'),
+    binding: channel.exportKeyingMaterial(KEY_BYTES, 'EXPORTER-Channel-Binding'),
+  };
+}
+
+const KEY_BYTES = 32;
+const MIN_PSK_BYTES = 16;
+// Random 16 bytes have fewer than 8 distinct values once in 10^12; repeated and patterned ones nearly always.
+const MIN_PSK_VALUES = 8;
+const serverLabels: ReadonlySet<MacLabel> = new Set<MacLabel>(['opened', 'resumed', 'rejected']);
+
+let nobody: SessionKeys | undefined;
+
+/** HKDF-Expand (RFC 5869 §2.3) for one block; by hand, since hkdfSync takes five times as long. */
+function expand(root: Buffer, info: string): Buffer {
+  return createHmac('sha256', root).update(`${info}\x01`, 'latin1').digest();
+}

@@ -1,0 +1,273 @@
+// SessionServer: listens, or is given connections, and announces sessions. Decisions are the Greeter's, handshakes are Greetings.
+import { EventEmitter } from 'node:events';
+import { type AddressInfo, createServer, type ListenOptions as NetListenOptions, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls';
+import { bareSession } from './bare.ts';
+import { type Budget, processBudget } from './budget.ts';
+import { Circuit, type CircuitInfo, circuitInfo } from './circuit.ts';
+import { CloseCode } from './core/wire.ts';
+import { report } from './diagnostics.ts';
+import { SessionError } from './errors.ts';
+import { Greeter } from './greeter.ts';
+import { Greeting } from './greeting.ts';
+import { integer, invalid, parseShared, type SessionServerOptions, type Settings } from './options.ts';
+import { delay } from './runtime.ts';
+import type { Session } from './session.ts';
+import { type Abortable, aborted } from './waiters.ts';
+
+export interface ListenOptions extends Abortable {
+  /** 0: any free one. */
+  readonly port?: number;
+  /** Default 127.0.0.1: only this machine. '::' is every interface: then think about tls and authenticate. */
+  readonly host?: string;
+  /** A Unix socket instead of host and port. */
+  readonly path?: string;
+  /** Connections the kernel may queue. Default 511, as in Node. */
+  readonly backlog?: number;
+}
+
+export interface SessionServerEvents<Message> {
+  /** A session was opened and confirmed; once per session, not per circuit. An async listener that rejects ends that session only. */
+  session: [session: Session<Message>];
+  /** A connection or handshake was turned away. */
+  rejected: [error: SessionError, circuit: CircuitInfo];
+  /** A listening socket failed after listen() had succeeded. */
+  error: [error: Error];
+  close: [];
+}
+
+export interface DrainOptions extends Abortable {
+  /** Sessions left after this stay as they are; close() ends them. Default 30,000. */
+  readonly deadlineMs?: number;
+  /** How many sessions are told per second. Default 200: their peers must not all come at once. */
+  readonly ratePerSec?: number;
+}
+
+/** Between the last frames of close() and the end of its sockets. */
+const CLOSE_LINGER_MS = 1_000;
+
+export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerEvents<Message>> implements AsyncDisposable {
+  readonly #options: SessionServerOptions<Message>;
+  readonly #settings: Settings<Message>;
+  readonly #greeter: Greeter<Message>;
+  readonly #budget: Budget;
+  readonly #listeners = new Set<Server>();
+  readonly #sockets = new Set<Duplex>();
+  readonly #bare = new Map<string, Session<Message>>();
+  #closed: Promise<void> | null = null;
+  #onEmpty: (() => void) | null = null;
+
+  /** @throws SessionError ERR_INVALID_OPTION */
+  constructor(options: SessionServerOptions<Message>) {
+    super({ captureRejections: true });
+    const settings = parseShared(options);
+    if (!['parallel', 'replace', 'reject', undefined].includes(options.onDuplicate)) throw invalid('onDuplicate', 'must be parallel, replace or reject');
+    if (!['auto', 'always', 'never', undefined].includes(options.challenge)) throw invalid('challenge', 'must be auto, always or never');
+    if (options.node !== undefined) integer('node', options.node, 0, 255);
+    this.#options = options;
+    this.#settings = settings;
+    this.#budget = processBudget(settings.limits.processBytes);
+    this.#greeter = new Greeter(options, settings, this.#budget, {
+      opened: (session) => this.#opened(session),
+      rejected: (error, circuit) => this.#rejected(error, circuit),
+      sessionEnded: () => {
+        if (this.#count === 0) this.#onEmpty?.();
+      },
+    });
+  }
+
+  static {
+    // A rejected async 'session' listener ends that session (captureRejections); other listeners have none to end.
+    const value = function rejected(this: SessionServer, error: unknown, event: string, session: unknown): void {
+      if (event === 'session') (session as Session).destroy(error instanceof Error ? applicationError(error) : undefined);
+      else this.#tellError(error instanceof Error ? error : new Error(String(error)));
+    };
+    Object.defineProperty(SessionServer.prototype, EventEmitter.captureRejectionSymbol, { value });
+  }
+
+  /** Sessions that live, by id, attached or not. */
+  get sessions(): ReadonlyMap<string, Session<Message>> {
+    if (this.#settings.bare) return this.#bare;
+    const sessions = new Map<string, Session<Message>>();
+    for (const [id, entry] of this.#greeter.registry.live) sessions.set(id, entry.session);
+    return sessions;
+  }
+
+  /** Listens; may be called more than once. @returns where; for a Unix socket the port is 0 and the address its path */
+  async listen(options: ListenOptions = {}): Promise<AddressInfo> {
+    const { port, host = '127.0.0.1', path, backlog = 511, signal } = options;
+    if (this.#closed !== null) throw new SessionError('ERR_CLOSED', 'listen() on a server that was closed');
+    if (path === undefined && (port === undefined || !Number.isInteger(port) || port < 0 || port > 65_535)) {
+      throw invalid('port', `must be a whole number from 0 to 65535, not ${String(port)}`);
+    }
+    if (signal?.aborted) throw aborted(signal);
+    const where: NetListenOptions = path === undefined ? { port: port as number, host, backlog } : { path, backlog };
+    const server = this.#makeServer(path ?? `${host}:${port}`);
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(where, () => {
+        server.removeListener('error', reject);
+        resolve();
+      });
+    });
+    server.on('error', (error) => this.#tellError(error));
+    this.#listeners.add(server);
+    const address = server.address();
+    return typeof address === 'string' || address === null ? { address: path ?? '', family: 'unix', port: 0 } : address;
+  }
+
+  /** Takes a connection that was made elsewhere: another server's socket, a test pipe. */
+  accept(socket: Duplex, listener = 'accept'): void {
+    if (this.#closed !== null) {
+      socket.destroy();
+      return;
+    }
+    const info = circuitInfo(socket, listener, this.#options.tlsTerminated === true);
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    if (!this.#greeter.admit(info)) {
+      socket.on('error', ignore);
+      socket.destroy();
+      this.#rejected(new SessionError('ERR_BUSY', `too many connections from ${info.remoteAddress}`), info);
+      return;
+    }
+    if (this.#settings.bare) this.#acceptBare(socket, info);
+    else Greeting.begin(this.#greeter, socket, info);
+  }
+
+  /**
+   * Winds down: no new sessions, every peer and every session here is told `draining`, at most ratePerSec a second.
+   * Resolves when none is left or deadlineMs have passed. @returns how many are left; they live on until close()
+   */
+  async drain(options: DrainOptions = {}): Promise<number> {
+    const { deadlineMs = 30_000, ratePerSec = 200, signal } = options;
+    integer('deadlineMs', deadlineMs, 0, 0xffff_ffff);
+    integer('ratePerSec', ratePerSec, 1, 1_000_000);
+    this.#greeter.draining = true;
+    const { runtime } = this.#settings;
+    const untilMs = runtime.now() + deadlineMs;
+    let told = 0;
+    for (const { driver } of [...this.#greeter.registry.live.values()]) {
+      if (driver.ended) continue;
+      if (told > 0 && told % Math.max(1, Math.floor(ratePerSec / 10)) === 0) await this.#pause(Math.min(100, untilMs - runtime.now()), signal);
+      const leftMs = Math.max(0, Math.floor(untilMs - runtime.now()));
+      driver.core.drain({ move: false, deadlineMs: leftMs, spreadMs: 0, address: '' });
+      driver.tellDraining({ deadlineMs: leftMs, move: false });
+      driver.touched();
+      told++;
+    }
+    await this.#empty(untilMs - runtime.now(), signal);
+    return this.#count;
+  }
+
+  /** Stops listening and ends every session with ERR_SHUTDOWN. Call drain() before where that matters. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    const listeners = [...this.#listeners];
+    const ends = listeners.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+    const shutdown = new SessionError('ERR_SHUTDOWN', 'the server was closed');
+    this.#greeter.dropGreetings(shutdown);
+    for (const { driver } of [...this.#greeter.registry.live.values()]) driver.fail(CloseCode.SHUTDOWN, shutdown);
+    for (const session of [...this.#bare.values()]) session.destroy(shutdown);
+    const sockets = [...this.#sockets].map((socket) => new Promise<void>((resolve) => socket.once('close', resolve)));
+    // The last frames are on their way: their readers get a moment before the sockets go.
+    await Promise.race([Promise.all(sockets), delay(this.#settings.runtime, sockets.length === 0 ? 0 : CLOSE_LINGER_MS, undefined)]);
+    for (const socket of this.#sockets) socket.destroy();
+    this.#greeter.registry.tombstones.clear();
+    this.#greeter.registry.provisional.clear();
+    await Promise.all(ends);
+    this.emit('close');
+  }
+
+  #makeServer(listener: string): Server {
+    const { tls } = this.#options;
+    const onSocket = (socket: Socket | TLSSocket): void => this.accept(socket, listener);
+    // The rest of half an orderly end is ours to read: the peer's CLOSE, and its FIN.
+    const shared = { allowHalfOpen: true, noDelay: true, highWaterMark: this.#settings.limits.socketBytes };
+    if (tls === undefined) return createServer(shared, onSocket);
+    const server: TlsServer = createTlsServer({ ALPNProtocols: ['outlast/1'], handshakeTimeout: this.#settings.limits.connectMs, ...tls, ...shared }, onSocket);
+    server.on('tlsClientError', (error, socket) => {
+      const info = circuitInfo(socket, listener, false);
+      this.#rejected(new SessionError('ERR_NOT_OUR_PROTOCOL', 'a connection to the TLS port failed its TLS handshake', { cause: error }), info);
+    });
+    return server;
+  }
+
+  #acceptBare(socket: Duplex, info: CircuitInfo): void {
+    const { runtime } = this.#settings;
+    const circuit = new Circuit(socket, info, runtime);
+    const { session, start } = bareSession(circuit, this.#settings, this.#budget, () => {
+      this.#bare.delete(session.id);
+      if (this.#count === 0) this.#onEmpty?.();
+    });
+    this.#bare.set(session.id, session);
+    this.#opened(session);
+    start();
+  }
+
+  #opened(session: Session<Message>): void {
+    report('open', session, undefined);
+    try {
+      this.emit('session', session);
+    } catch (error) {
+      session.destroy(applicationError(error));
+    }
+  }
+
+  #rejected(error: SessionError, circuit: CircuitInfo): void {
+    report('rejected', { id: '' }, error);
+    try {
+      this.emit('rejected', error, circuit);
+    } catch (thrown) {
+      this.#tellError(thrown instanceof Error ? thrown : new Error(String(thrown)));
+    }
+  }
+
+  /** An error that nobody listens for must not end the process. */
+  #tellError(error: Error): void {
+    if (this.listenerCount('error') > 0) this.emit('error', error);
+  }
+
+  get #count(): number {
+    return this.#greeter.registry.live.size + this.#bare.size;
+  }
+
+  async #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    if (ms > 0) await delay(this.#settings.runtime, ms, signal);
+  }
+
+  async #empty(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    if (this.#count === 0 || ms <= 0) return;
+    const stop = new AbortController();
+    const empty = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+    });
+    const waiting = delay(this.#settings.runtime, ms, signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]));
+    try {
+      await Promise.race([empty, waiting]);
+    } catch (error) {
+      if (signal?.aborted) throw aborted(signal);
+      throw error;
+    } finally {
+      this.#onEmpty = null;
+      waiting.catch(ignore);
+      stop.abort();
+    }
+  }
+}
+
+function applicationError(error: unknown): SessionError {
+  const text = error instanceof Error ? error.message : String(error);
+  return new SessionError('ERR_APPLICATION', `the session listener failed: ${text}`, { cause: error });
+}
+
+function ignore(): void {}

@@ -1,0 +1,223 @@
+// Session: the one public type on both sides. What the application may ask and is told; SessionDriver does the work.
+import { EventEmitter } from 'node:events';
+import type { Duplex } from 'node:stream';
+import type { CircuitInfo } from './circuit.ts';
+import { HandlerConsumer, IteratorConsumer, pullBatch, pullOne, RangeConsumer } from './consumers.ts';
+import { CloseCode } from './core/wire.ts';
+import type { SessionDriver } from './driver.ts';
+import { SessionStream } from './duplex.ts';
+import { SessionError } from './errors.ts';
+import { Alarm } from './runtime.ts';
+import type { Abortable } from './waiters.ts';
+
+/** attached: a circuit carries the session. detached: it waits for the next. closing: done, and telling the peer. closed: over. */
+export type SessionState = 'attached' | 'detached' | 'closing' | 'closed';
+
+export interface SessionEvents {
+  /** A circuit carries the session; strictly in turn with `detached`, beginning with the first circuit. */
+  attached: [circuit: CircuitInfo];
+  /** The circuit is gone, the session lives. Not an error. */
+  detached: [cause: SessionError];
+  /** send() returned false before, and there is room again. */
+  drain: [];
+  /** The server asks to wind down within this time, or moves the session. */
+  draining: [notice: { readonly deadlineMs: number; readonly move: boolean }];
+  /** Over, exactly once and last. undefined: clean, everything was consumed on both sides. */
+  close: [cause: SessionError | undefined];
+}
+
+export interface SessionStats {
+  /** Stream offsets: what was put on circuits, what the peer has consumed, what came in order, what was consumed here. */
+  readonly sent: number;
+  readonly confirmed: number;
+  readonly received: number;
+  readonly consumed: number;
+  /** Bytes held: written and not confirmed (replay and outbox), arrived and not consumed. */
+  readonly outboundBytes: number;
+  readonly inboundBytes: number;
+  /** Smoothed round trip (RFC 6298) in milliseconds; NaN before it was measured. */
+  readonly rttMs: number;
+  /** Circuits so far; resumes are one fewer. */
+  readonly circuits: number;
+  readonly resumes: number;
+  /** Bytes written again after a circuit change, and bytes that came twice and were trimmed. */
+  readonly replayedBytes: number;
+  readonly duplicateBytes: number;
+}
+
+export interface SendOptions {
+  /** Keep a payload above 4 KiB by reference until it is acked, perhaps minutes: the caller must not change it. Default: copy. */
+  readonly lend?: boolean;
+}
+
+export interface CloseOptions extends Abortable {
+  /** Then the session is destroyed, and close() rejects with ERR_CLOSE_TIMEOUT. Default 10,000. */
+  readonly timeoutMs?: number;
+}
+
+/** Who a session is, as far as the application may know. */
+export interface SessionIdentity {
+  readonly id: string;
+  readonly principal: string | undefined;
+  readonly metadata: Buffer;
+  readonly restored: boolean;
+}
+
+export class Session<Message = Buffer> extends EventEmitter<SessionEvents> implements AsyncIterable<Message>, AsyncDisposable {
+  /** Public name, 32 hex digits; safe to log, and no credential. */
+  readonly id: string;
+  /** Who opened it, as authenticate() said; undefined on the dialing side and for nameless ones. */
+  readonly principal: string | undefined;
+  /** What the opener gave as metadata; empty on the dialing side. */
+  readonly metadata: Buffer;
+  /** This process took the session up from a record; its first life was elsewhere. */
+  readonly restored: boolean;
+  /** Anything the application wants to keep with the session. */
+  data: unknown = undefined;
+  readonly #driver: SessionDriver<Message>;
+
+  static {
+    // An async listener that rejects ends its session, not the process (captureRejections).
+    const value = function rejected(this: Session, error: unknown): void {
+      this.#driver.applicationFailed(error);
+    };
+    Object.defineProperty(Session.prototype, EventEmitter.captureRejectionSymbol, { value });
+  }
+
+  /** @internal Sessions are made by SessionServer and SessionClient. */
+  constructor(driver: SessionDriver<Message>, identity: SessionIdentity) {
+    super({ captureRejections: true });
+    this.id = identity.id;
+    this.principal = identity.principal;
+    this.metadata = identity.metadata;
+    this.restored = identity.restored;
+    this.#driver = driver;
+    driver.face = this;
+  }
+
+  get state(): SessionState {
+    const { state } = this.#driver.core;
+    return state === 'finishing' || state === 'lingering' ? 'closing' : state;
+  }
+
+  /** The circuit that carries the session now; undefined while it is detached. */
+  get circuit(): CircuitInfo | undefined {
+    return this.#driver.circuit?.info;
+  }
+
+  get stats(): SessionStats {
+    const { inbound, outbound, circuit, rtt } = this.#driver.core;
+    return {
+      ...this.#driver.stats,
+      sent: outbound.sent,
+      confirmed: outbound.peerAcked,
+      received: inbound.received,
+      consumed: inbound.acked,
+      rttMs: rtt.smoothedMs,
+      circuits: circuit,
+      resumes: Math.max(0, circuit - 1),
+      replayedBytes: outbound.replayedBytes,
+      duplicateBytes: inbound.duplicateBytes,
+    };
+  }
+
+  /**
+   * Takes a message, exactly once: it is delivered, or handed back in the error of `close`.
+   * @returns false when the application should wait for `drain` before it sends more; the message was taken all the same
+   * @throws SessionError and the message was not taken: ERR_INVALID_MESSAGE, ERR_MESSAGE_TOO_LARGE, ERR_BUFFER_FULL, ERR_ENDED, ERR_CLOSED
+   */
+  send(message: Message, options?: SendOptions): boolean {
+    return this.#driver.send(message, options?.lend === true);
+  }
+
+  /** Resolves when send() would return true again. Rejects when the session ends first. */
+  drained(options: Abortable = {}): Promise<void> {
+    if (this.#driver.ended || !this.#driver.core.outbound.needDrain) return this.#driver.drained();
+    return this.#driver.waiters.add('drain', 0, options.signal);
+  }
+
+  /**
+   * Resolves when the peer's application has consumed everything sent before this call. Rejects when the session ends first.
+   * Awaited in the message handlers of both ends at once it never resolves: each waits for the other to finish its message.
+   */
+  flushed(options: Abortable = {}): Promise<void> {
+    const driver = this.#driver;
+    const offset = driver.core.sync();
+    if (driver.core.outbound.peerAcked >= offset) return Promise.resolve();
+    if (driver.ended) return Promise.reject(new SessionError('ERR_CLOSED', 'flushed() on a session that has ended', { cause: driver.told }));
+    driver.schedule();
+    return driver.waiters.add('flush', offset, options.signal);
+  }
+
+  /** No more messages from here. The other direction stays open. */
+  end(): void {
+    if (!this.#driver.ended) this.#driver.end();
+  }
+
+  /**
+   * Ends the session in order: end(), then waits until both sides are done. Without a consumer what still comes in is thrown away, and the
+   * session ends with ERR_UNREAD where anything was. Resolves when all that was sent is confirmed; rejects with the cause otherwise.
+   */
+  async close(options: CloseOptions = {}): Promise<void> {
+    const { timeoutMs = 10_000 } = options;
+    const driver = this.#driver;
+    if (!driver.ended) {
+      driver.closing = true;
+      if (!driver.consumed) driver.core.discard(driver.now);
+      driver.end();
+    }
+    if (!driver.ended) await this.#untilEnded(timeoutMs, options);
+    const cause = driver.told;
+    if (cause !== undefined && cause.code !== 'ERR_UNREAD') throw cause;
+  }
+
+  /** Ends the session at once. What was not confirmed is handed back in the error of `close`. */
+  destroy(error?: Error): void {
+    this.#driver.destroy(error ?? null);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  // ---------------------------------------------------------------- reading: one consumer at a time
+
+  /** One message at a time; asking for the next consumes the one before. Leaving the loop releases the session and does not end it. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message, undefined> {
+    return this.#driver.consume(new IteratorConsumer<Message, Message>(this.#driver, pullOne));
+  }
+
+  /** Arrays of the messages that one read brought, at most limits.inboxMessages; asking for the next consumes all of the one before. */
+  batches(): AsyncIterableIterator<readonly Message[], undefined> {
+    return this.#driver.consume(new IteratorConsumer<Message, readonly Message[]>(this.#driver, pullBatch));
+  }
+
+  /** Calls `handler` with one message at a time. Consumed when it returns or its promise resolves; if it fails, the session ends with ERR_APPLICATION. */
+  receive(handler: (message: Message) => unknown): void {
+    this.#driver.consume(new HandlerConsumer(this.#driver, handler)).wake();
+  }
+
+  /** The fastest lane: no object per message. The range is valid during the call only; consumed when the call returns. */
+  receiveRanges(handler: (buffer: Buffer, start: number, end: number) => void): void {
+    this.#driver.consume(new RangeConsumer(this.#driver, handler)).wake();
+  }
+
+  /** The session as a Node Duplex: bytes with raw framing, otherwise one message per chunk. It ends its own half when the writer does. */
+  stream(): Duplex {
+    return this.#driver.consume(new SessionStream(this.#driver, this.#driver.settings.framing.name === 'raw'));
+  }
+
+  async #untilEnded(timeoutMs: number, options: Abortable): Promise<void> {
+    const driver = this.#driver;
+    const { runtime } = driver.settings;
+    const alarm = new Alarm(() => {
+      driver.fail(CloseCode.TIMEOUT, new SessionError('ERR_CLOSE_TIMEOUT', `not done after ${timeoutMs} ms`));
+    });
+    runtime.arm(alarm, runtime.now() + timeoutMs);
+    try {
+      await driver.waiters.add('end', 0, options.signal);
+    } finally {
+      runtime.disarm(alarm);
+    }
+  }
+}

@@ -1,0 +1,63 @@
+// Promises that wait for a session: for room, for the peer to consume up to an offset, for the end. Kept in one list, since few wait at a time.
+import { SessionError } from './errors.ts';
+
+export interface Abortable {
+  /** Stops the waiting, with ERR_ABORTED; what was waited for goes on. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+type Reason = 'drain' | 'flush' | 'end';
+
+interface Waiter {
+  readonly reason: Reason;
+  readonly offset: number;
+  readonly resolve: () => void;
+  readonly reject: (error: SessionError) => void;
+  readonly release: () => void;
+}
+
+export class Waiters {
+  #list: Waiter[] = [];
+
+  add(reason: Reason, offset: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(aborted(signal));
+      const onAbort = (): void => {
+        this.#list = this.#list.filter((other) => other !== waiter);
+        reject(aborted(signal as AbortSignal));
+      };
+      const waiter: Waiter = { reason, offset, resolve, reject, release: () => signal?.removeEventListener('abort', onAbort) };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#list.push(waiter);
+    });
+  }
+
+  /** Resolves those whose reason has come true: `offset` is what the peer has consumed. */
+  settle(reason: Reason, offset: number): void {
+    if (this.#list.length === 0) return;
+    const left: Waiter[] = [];
+    for (const waiter of this.#list) {
+      if (waiter.reason !== reason || waiter.offset > offset) left.push(waiter);
+      else done(waiter, undefined);
+    }
+    this.#list = left;
+  }
+
+  /** The session is over: those who wait for its end are content, the others are told why they wait in vain. */
+  end(cause: SessionError | undefined): void {
+    for (const waiter of this.#list.splice(0)) {
+      done(waiter, waiter.reason === 'end' ? undefined : (cause ?? new SessionError('ERR_CLOSED', 'the session ended while something waited')));
+    }
+  }
+}
+
+function done(waiter: Waiter, error: SessionError | undefined): void {
+  waiter.release();
+  if (error === undefined) waiter.resolve();
+  else waiter.reject(error);
+}
+
+/** The error of a wait that its signal stopped. */
+export function aborted(signal: AbortSignal): SessionError {
+  return new SessionError('ERR_ABORTED', 'the signal was aborted', { cause: signal.reason });
+}
