@@ -1,5 +1,5 @@
-// Attempt: one dial of the dialing side: a connection, then handshake flights from the server, each handed to the dialer. Ends by a verdict,
-// by an error, or by being abandoned.
+// Attempt: one dial of the dialing side: a connection, then handshake flights from the server, each handed to the dialer.
+// Ends by a verdict, by an error, or by being abandoned.
 import type { Duplex } from 'node:stream';
 import { Circuit, type CircuitOwner, circuitInfo } from './circuit.ts';
 import { decodeFlight, type Flight } from './core/handshake.ts';
@@ -46,7 +46,8 @@ export class Attempt implements CircuitOwner {
   start(): void {
     this.#options.connect(this.address, this.#abort.signal).then(
       (socket) => this.#connected(socket),
-      (error: unknown) => this.#fail(SessionError.is(error) ? error : new SessionError('ERR_CONNECT', 'connect() failed', { cause: error })),
+      (error: unknown) =>
+        this.#fail(SessionError.is(error) ? error : new SessionError('ERR_CONNECT', 'connect() failed', { cause: error })),
     );
   }
 

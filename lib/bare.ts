@@ -13,12 +13,17 @@ export interface BareSession<Message> {
 }
 
 /** @param onEnd the session is over */
-export function bareSession<Message>(circuit: Circuit, settings: Settings<Message>, budget: Budget, onEnd: () => void): BareSession<Message> {
+export function bareSession<Message>(
+  circuit: Circuit,
+  settings: Settings<Message>,
+  budget: Budget,
+  onEnd: () => void,
+): BareSession<Message> {
   const core = new BareCore(settings.framing, settings.limits, settings.window, settings.runtime.now());
   const driver = new SessionDriver(core, settings, { detached: nothing, noticed: nothing, ended: onEnd }, budget);
   const id = settings.runtime.randomBytes(16).toString('hex');
   const session = new Session(driver, { id, principal: undefined, metadata: Buffer.alloc(0), restored: false });
-  return { session, start: () => driver.attach(circuit, core.positions(), 0, Buffer.alloc(0)) };
+  return { session, start: () => driver.attach(circuit, core.positions(), core.positions(), 0, Buffer.alloc(0)) };
 }
 
 function nothing(): void {}

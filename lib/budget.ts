@@ -71,7 +71,9 @@ export class Budget {
       }
       if (largest === undefined) break;
       this.#detached.delete(largest);
-      largest.destroy(new SessionError('ERR_MEMORY_BUDGET', `${this.#usedBytes} bytes buffered of ${this.#limitBytes}, ${most} of them here`));
+      largest.destroy(
+        new SessionError('ERR_MEMORY_BUDGET', `${this.#usedBytes} bytes buffered of ${this.#limitBytes}, ${most} of them here`),
+      );
     }
     this.#evicting = false;
   }

@@ -49,6 +49,7 @@ export class Circuit {
   #restAt = 0;
   #held = false;
   #over = false;
+  #peerEnded = false;
   #finishing = false;
   #linger: Alarm | null = null;
 
@@ -85,22 +86,34 @@ export class Circuit {
     return !this.#copies || this.#socket.writableLength === 0;
   }
 
+  /** The peer ended its half in order. */
+  get peerEnded(): boolean {
+    return this.#peerEnded;
+  }
+
   get over(): boolean {
     return this.#over;
   }
 
   /** Writes all buffers as one. */
-  write(buffers: readonly Buffer[]): void {
+  write(buffers: Buffer[]): void {
     if (this.#over || this.#socket.writableEnded || buffers.length === 0) return;
     const socket = this.#socket;
+    if (!this.#copies) {
+      const joined = Buffer.concat(buffers);
+      // Emptied first: a duplex may hand the bytes over, and so make its other end write, before write() returns.
+      buffers.length = 0;
+      socket.write(joined);
+      return;
+    }
     if (buffers.length === 1) {
-      socket.write(this.#copies ? (buffers[0] as Buffer) : Buffer.from(buffers[0] as Buffer));
+      socket.write(buffers[0] as Buffer);
       return;
     }
     let bytes = 0;
     for (const buffer of buffers) bytes += buffer.length;
     // Joined while small: one TLS record and one system call. Above, writev without a copy.
-    if (bytes <= JOIN_BYTES || !this.#copies) {
+    if (bytes <= JOIN_BYTES) {
       socket.write(Buffer.concat(buffers, bytes));
       return;
     }
@@ -123,7 +136,7 @@ export class Circuit {
     if (!this.#over && !this.#socket.writableEnded) this.#socket.end();
   }
 
-  /** Ends in order: our half now, then reads until the peer's end, destroys late. Closing with unread bytes would make the kernel send a reset. */
+  /** Ends in order: our half now, then reads until the peer's end, destroys late. Closing with unread bytes would make the kernel reset. */
   finish(): void {
     if (this.#over || this.#finishing) return;
     this.#finishing = true;
@@ -141,7 +154,7 @@ export class Circuit {
     const socket = this.#socket;
     // While a FIN is being sent libuv refuses to reset (EINVAL), and Node then never closes the handle.
     const ending = socket.writableEnded && !socket.writableFinished;
-    if (socket instanceof Socket && !(socket instanceof TLSSocket) && !ending) socket.resetAndDestroy();
+    if (this.info.transport === 'tcp' && socket instanceof Socket && !ending) socket.resetAndDestroy();
     else socket.destroy();
   }
 
@@ -196,13 +209,17 @@ export class Circuit {
       this.#rest = null;
       this.#read(rest, this.#restAt);
     }
+    this.#peerEnded = true;
     if (this.#finishing) this.destroy();
-    else if (this.#owner?.circuitEnded?.(this) !== true) this.#close(new SessionError('ERR_CIRCUIT_LOST', 'the other end closed the connection'));
+    else if (this.#owner?.circuitEnded?.(this) !== true)
+      this.#close(new SessionError('ERR_CIRCUIT_LOST', 'the other end closed the connection'));
   }
 
   /** @internal */
   onError(cause: Error): void {
-    this.#close(new SessionError('ERR_CIRCUIT_LOST', `the connection failed (${(cause as NodeJS.ErrnoException).code ?? cause.message})`, { cause }));
+    this.#close(
+      new SessionError('ERR_CIRCUIT_LOST', `the connection failed (${(cause as NodeJS.ErrnoException).code ?? cause.message})`, { cause }),
+    );
   }
 
   /** @internal */

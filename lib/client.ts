@@ -65,7 +65,8 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
     this.#addresses = addressesOf(options);
     this.#budget = processBudget(this.#settings.limits.processBytes);
     if (this.#addresses.length === 0) throw invalid('addresses', 'must name at least one');
-    if (this.#addresses[0] === undefined && options.connect === undefined) throw invalid('port', 'or path, addresses or connect must be given');
+    if (this.#addresses[0] === undefined && options.connect === undefined)
+      throw invalid('port', 'or path, addresses or connect must be given');
     if (bytesOf(options.metadata).length > METADATA_MOST_BYTES) throw invalid('metadata', `must have at most ${METADATA_MOST_BYTES} bytes`);
   }
 
@@ -131,7 +132,13 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
     const id = Buffer.from(bytes.subarray(3, 3 + SESSION_ID_BYTES));
     const keys = SessionKeys.from(bytes.subarray(3 + SESSION_ID_BYTES, RECORD_HEADER_BYTES));
     const snapshot = decodeSnapshot(bytes.subarray(RECORD_HEADER_BYTES));
-    const core = new SessionCore(this.#settings.framing, { role: 'dial', ...snapshot }, this.#settings.limits, this.#holdExtra(snapshot), this.#now);
+    const core = new SessionCore(
+      this.#settings.framing,
+      { role: 'dial', ...snapshot },
+      this.#settings.limits,
+      this.#holdExtra(snapshot),
+      this.#now,
+    );
     restore(core, snapshot);
     const { session, dialer, driver } = this.#make(core, { id, keys, bound: bytes[1] === 1, node: bytes[2] as number }, 0, false);
     const attached = new Promise<void>((resolve, reject) => {
@@ -206,11 +213,17 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
     core.confirmWith(confirmMac);
     const { session, dialer, driver } = this.#make(core, { id, keys, bound, node }, place, true);
     dialer.begin(driver, true);
-    driver.attach(circuit, { received: 0, acked: 0, limit: terms.peerWindow, base: 0, sent: 0 }, 0, rest);
+    const theirs = { received: 0, acked: 0, limit: terms.peerWindow, base: 0, sent: 0 };
+    driver.attach(circuit, theirs, core.positions(), 0, rest);
     return session;
   }
 
-  #make(core: SessionCore<Message>, identity: DialerIdentity, place: number, accepted: boolean): Held<Message> & { session: Session<Message> } {
+  #make(
+    core: SessionCore<Message>,
+    identity: DialerIdentity,
+    place: number,
+    accepted: boolean,
+  ): Held<Message> & { session: Session<Message> } {
     const dialer: Dialer<Message> = new Dialer<Message>(
       {
         settings: this.#settings,
@@ -225,7 +238,12 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
       accepted,
     );
     const driver = new SessionDriver(core, this.#settings, dialer, this.#budget);
-    const session = new Session(driver, { id: identity.id.toString('hex'), principal: undefined, metadata: Buffer.alloc(0), restored: !accepted });
+    const session = new Session(driver, {
+      id: identity.id.toString('hex'),
+      principal: undefined,
+      metadata: Buffer.alloc(0),
+      restored: !accepted,
+    });
     this.#held.set(session, { dialer, driver });
     report('open', session, undefined);
     return { session, dialer, driver };
@@ -284,7 +302,14 @@ function bytesOf(value: Uint8Array | string | undefined): Buffer {
 /** Refusals that the same dial will meet again. */
 function isFinal(error: SessionError): boolean {
   if (error.code === 'ERR_ABORTED' || error.code === 'ERR_CLEARTEXT_CREDENTIALS' || error.code === 'ERR_INVALID_OPTION') return true;
-  const refusals: readonly string[] = ['ERR_AUTH', 'ERR_VERSION', 'ERR_DOWNGRADE', 'ERR_FRAMING_MISMATCH', 'ERR_KEY_METHOD', 'ERR_UNSUPPORTED'];
+  const refusals: readonly string[] = [
+    'ERR_AUTH',
+    'ERR_VERSION',
+    'ERR_DOWNGRADE',
+    'ERR_FRAMING_MISMATCH',
+    'ERR_KEY_METHOD',
+    'ERR_UNSUPPORTED',
+  ];
   return refusals.includes(error.code);
 }
 
@@ -293,4 +318,3 @@ function summary(errors: readonly SessionError[]): SessionError {
   if (first !== undefined && errors.length === 1) return first;
   return new SessionError('ERR_CONNECT', `none of ${errors.length} addresses answered`, { cause: new AggregateError(errors) });
 }
-

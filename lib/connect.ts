@@ -39,7 +39,9 @@ export async function connect<Message>(
   const alarm = new Alarm(() => stop.abort(new Error(`no connection within ${limits.connectMs} ms`)));
   runtime.arm(alarm, runtime.now() + limits.connectMs);
   try {
-    return await (options.connect === undefined ? dial(address, options, limits, stop.signal) : given(address, options.connect, stop.signal));
+    return await (options.connect === undefined
+      ? dial(address, options, limits, stop.signal)
+      : given(address, options.connect, stop.signal));
   } catch (cause) {
     const text = cause instanceof Error ? ((cause as NodeJS.ErrnoException).code ?? cause.message) : String(cause);
     throw new SessionError('ERR_CONNECT', `cannot connect to ${nameOf(address)} (${text})`, { cause });
@@ -97,7 +99,12 @@ function dial<Message>(
 
 /** Names are looked up anew at every dial, and with several addresses the first to answer wins (RFC 8305, Node's autoSelectFamily). */
 function begin<Message>(address: Address | undefined, options: SessionClientOptions<Message>, limits: ConnectLimits): Socket {
-  const where = address === undefined ? { port: 0 } : 'path' in address ? { path: address.path } : { host: address.host ?? '127.0.0.1', port: address.port };
+  const where =
+    address === undefined
+      ? { port: 0 }
+      : 'path' in address
+        ? { path: address.path }
+        : { host: address.host ?? '127.0.0.1', port: address.port };
   const shared = { ...where, allowHalfOpen: true, noDelay: true, highWaterMark: limits.socketBytes, autoSelectFamily: true };
   if (options.tls === undefined) return connectTcp(shared);
   const tls = options.tls === true ? {} : options.tls;

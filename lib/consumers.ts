@@ -164,6 +164,7 @@ export class HandlerConsumer<Message> implements Consumer {
     const { core } = this.#source;
     const { inbound } = core;
     const handler = this.#handler;
+    const from = inbound.inbox.endOffset;
     while (!this.#over && inbound.next()) {
       let result: unknown;
       try {
@@ -180,7 +181,7 @@ export class HandlerConsumer<Message> implements Consumer {
       inbound.consume();
     }
     this.#busy = false;
-    this.#source.settled();
+    if (inbound.inbox.endOffset > from) this.#source.settled();
   }
 
   ended(): void {
@@ -191,6 +192,7 @@ export class HandlerConsumer<Message> implements Consumer {
     this.#busy = false;
     if (this.#over) return;
     this.#source.core.inbound.consume();
+    this.#source.settled();
     this.wake();
   };
 
@@ -224,6 +226,7 @@ export class RangeConsumer<Message> implements Consumer {
     const { inbound } = this.#source.core;
     const { inbox } = inbound;
     const handler = this.#handler;
+    const from = inbox.endOffset;
     try {
       while (!this.#over && inbound.next()) {
         handler(inbox.buffer, inbox.start, inbox.end);
@@ -234,7 +237,7 @@ export class RangeConsumer<Message> implements Consumer {
       return;
     }
     this.#busy = false;
-    this.#source.settled();
+    if (inbox.endOffset > from) this.#source.settled();
   }
 
   ended(): void {

@@ -7,6 +7,7 @@ import {
   encodeResume,
   type Flight,
   macInput,
+  type Positions,
   type RejectedFlight,
   type ResumedFlight,
   setMac,
@@ -48,6 +49,8 @@ const RETRY_AFTER_MOST_MS = 60_000;
 const UNKNOWN_ANSWERS = 3;
 const UNKNOWN_APART_MS = 1_000;
 
+const NOTHING_TOLD: Positions = { received: 0, acked: 0, limit: 0, base: 0, sent: 0 };
+
 export class Dialer<Message> implements SessionHost<Message>, AttemptHost {
   readonly identity: DialerIdentity;
   readonly #options: DialerOptions<Message>;
@@ -62,6 +65,7 @@ export class Dialer<Message> implements SessionHost<Message>, AttemptHost {
   // What was written on the circuit of the current attempt: MACs cover it.
   #resumeBytes: Buffer = Buffer.alloc(0);
   #challengeBytes: Buffer | null = null;
+  #told: Positions = NOTHING_TOLD;
   #earlyEnd = 0;
   /** A server accepted this process before. A process fresh from a record puts no new byte on a circuit until then. */
   #accepted: boolean;
@@ -106,7 +110,8 @@ export class Dialer<Message> implements SessionHost<Message>, AttemptHost {
     const { core } = driver;
     const notice = core.drainNotice;
     core.drainNotice = null;
-    if (core.supersededBy > core.generation) return this.#conclude(new SessionError('ERR_TAKEN_OVER', 'a newer circuit of another process was accepted'));
+    if (core.supersededBy > core.generation)
+      return this.#conclude(new SessionError('ERR_TAKEN_OVER', 'a newer circuit of another process was accepted'));
     // Of a generation that was dialed here: its verdict is on its way.
     core.supersededBy = -1;
     if (notice === null) return;
@@ -150,6 +155,7 @@ export class Dialer<Message> implements SessionHost<Message>, AttemptHost {
     const { generation, instance } = core;
     const nonce = runtime.randomBytes(NONCE_BYTES);
     const positions = core.positions();
+    this.#told = positions;
     const resume = encodeResume({
       node,
       sessionId: id,
@@ -207,9 +213,8 @@ export class Dialer<Message> implements SessionHost<Message>, AttemptHost {
     this.#unknown = 0;
     this.#moving = false;
     this.#attachedMs = this.#now;
-    core.heartbeatMs = flight.heartbeatMs;
-    core.holdMs = flight.holdMs;
-    this.#driver.attach(circuit, flight.positions, this.#earlyEnd, Buffer.from(rest));
+    core.renew(flight.heartbeatMs, flight.holdMs);
+    this.#driver.attach(circuit, flight.positions, this.#told, this.#earlyEnd, Buffer.from(rest));
   }
 
   // ---------------------------------------------------------------- refusals
@@ -217,7 +222,8 @@ export class Dialer<Message> implements SessionHost<Message>, AttemptHost {
   #rejected(attempt: Attempt, circuit: Circuit, flight: RejectedFlight, bytes: Buffer): void {
     const { code, retryAfterMs, cause, reason } = flight;
     const told = flight.mac !== undefined && flight.sessionId.equals(this.identity.id);
-    const good = told && this.identity.keys.verify('rejected', [...this.#flights, macInput(bytes)], this.#binding(circuit), flight.mac as Buffer);
+    const good =
+      told && this.identity.keys.verify('rejected', [...this.#flights, macInput(bytes)], this.#binding(circuit), flight.mac as Buffer);
     if (flight.mac !== undefined && !good) throw new SessionError('ERR_HANDSHAKE', 'the MAC of REJECTED is wrong');
     attempt.settled();
     this.#attempt = null;
@@ -236,6 +242,8 @@ export class Dialer<Message> implements SessionHost<Message>, AttemptHost {
   /** One UNKNOWN may come from the wrong machine. Three, apart in time and from all places dialed, mean what they say. */
   #unknownHere(error: SessionError): void {
     this.#unknown++;
+    // Nothing is left to learn for a side that is done.
+    if (this.#driver.core.state === 'lingering') return this.#conclude(error);
     if (this.#unknown >= UNKNOWN_ANSWERS && this.#unknown >= Math.min(this.#options.addresses.length, 2)) return this.#conclude(error);
     this.#again(error, UNKNOWN_APART_MS);
   }

@@ -7,7 +7,8 @@ import type { Positions } from './core/handshake.ts';
 import { type SessionCore, supersededFrame } from './core/session-core.ts';
 import { CloseCode } from './core/wire.ts';
 import { report } from './diagnostics.ts';
-import { type Loss, SessionError, withLoss } from './errors.ts';
+import { SessionError, withLoss } from './errors.ts';
+import { lossOf } from './loss.ts';
 import type { Settings } from './options.ts';
 import { Alarm } from './runtime.ts';
 import { Waiters } from './waiters.ts';
@@ -26,10 +27,9 @@ export interface SessionHost<Message> {
 export interface Face {
   readonly id: string;
   emit(name: 'attached', circuit: CircuitInfo): boolean;
-  emit(name: 'detached', cause: SessionError): boolean;
+  emit(name: 'detached' | 'close', cause: SessionError | undefined): boolean;
   emit(name: 'drain'): boolean;
   emit(name: 'draining', notice: { readonly deadlineMs: number; readonly move: boolean }): boolean;
-  emit(name: 'close', cause: SessionError | undefined): boolean;
 }
 
 // transmit() and write() are synchronous, so one list serves all sessions.
@@ -53,6 +53,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   #frozen = false;
   #flushScheduled = false;
   #endScheduled = false;
+  #endTold = false;
   /** close() was called: once nobody reads, what comes in is thrown away. */
   closing = false;
 
@@ -88,11 +89,6 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   get consumed(): boolean {
     return this.#consumer !== null;
   }
-
-  get heldBytes(): number {
-    return this.#heldBytes;
-  }
-
   get now(): number {
     return this.settings.runtime.now();
   }
@@ -124,7 +120,9 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
 
   destroy(error: Error | null): void {
     if (this.#ended) return;
-    const cause = SessionError.is(error) ? error : new SessionError('ERR_DESTROYED', 'destroyed by the application', { cause: error ?? undefined });
+    const cause = SessionError.is(error)
+      ? error
+      : new SessionError('ERR_DESTROYED', 'destroyed by the application', { cause: error ?? undefined });
     const code = cause.code === 'ERR_MEMORY_BUDGET' ? CloseCode.MEMORY_BUDGET : CloseCode.DESTROYED;
     this.fail(code, cause, error?.message ?? '');
   }
@@ -161,11 +159,14 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
 
   // ---------------------------------------------------------------- circuits
 
-  /** A circuit passed its handshake. `from`: this side has written the stream up to there behind it. `rest`: what came behind the handshake. */
-  attach(circuit: Circuit, positions: Positions, from: number, rest: Buffer): void {
+  /**
+   * A circuit passed its handshake. `theirs`, `told`: positions of both sides in it. `from`: this side has written the stream up to there
+   * behind it. `rest`: what came behind the handshake.
+   */
+  attach(circuit: Circuit, theirs: Positions, told: Positions, from: number, rest: Buffer): void {
     this.#replace();
     if (this.#ended) return circuit.destroy();
-    this.core.circuitUp(positions, from, this.now);
+    this.core.circuitUp(theirs, told, from, this.now);
     this.#budget.attached(this);
     this.#circuit = circuit;
     circuit.owner = this;
@@ -173,7 +174,10 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     this.#tell(() => this.#face.emit('attached', circuit.info));
     circuit.held = false;
     if (rest.length > 0) circuit.onData(rest);
-    this.#flush();
+    // It may have died between its handshake and now, when nobody was told of it.
+    const lost = circuit.over && this.#circuit === circuit;
+    if (lost) this.#detach(new SessionError('ERR_CIRCUIT_LOST', 'the connection was lost at once'), false);
+    else this.#flush();
   }
 
   /** While a newer circuit is tried, the old one is neither read nor written. */
@@ -199,13 +203,12 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   }
 
   circuitLost(circuit: Circuit, cause: SessionError): void {
-    if (circuit === this.#circuit) this.#detach(cause);
+    if (circuit === this.#circuit) this.#detach(cause, circuit.peerEnded);
   }
 
   circuitEnded(): boolean {
-    const { core } = this;
     if (!this.settings.bare || this.#ended) return false;
-    core.inbound.end(core.inbound.received);
+    this.core.inbound.end(this.core.inbound.received);
     this.settled();
     return true;
   }
@@ -227,11 +230,12 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     this.#tell(() => this.#face.emit('detached', new SessionError('ERR_CIRCUIT_LOST', 'a newer circuit replaced this one')));
   }
 
-  #detach(cause: SessionError): void {
+  #detach(cause: SessionError, orderly: boolean): void {
     this.#circuit = null;
     this.#frozen = false;
-    this.core.circuitLost(this.now);
+    this.core.circuitLost(orderly, this.now);
     if (this.#ended) return;
+    if (this.core.state === 'closed') return this.#finish(cause);
     report('detached', this, cause);
     this.#tell(() => this.#face.emit('detached', cause));
     if (this.#ended) return;
@@ -247,7 +251,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     const { core } = this;
     if (core.fault !== null && this.#circuit !== null && core.state !== 'closed') {
       this.#circuit.destroy();
-      return this.#detach(core.fault);
+      return this.#detach(core.fault, false);
     }
     if (core.state === 'closed') return this.#finish();
     const { outbound } = core;
@@ -309,7 +313,10 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
 
   /** The peer has ended and all is consumed: this side ends too, once the code behind the application's loop has had its turn. */
   #endToo(): void {
-    this.#consumer?.wake();
+    if (!this.#endTold) {
+      this.#endTold = true;
+      this.#consumer?.wake();
+    }
     if (this.settings.allowHalfOpen || this.#endScheduled || this.#consumer?.keepsOpen === true) return;
     this.#endScheduled = true;
     this.settings.runtime.yield(end, this as unknown as SessionDriver<unknown>);
@@ -326,10 +333,11 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
 
   // ---------------------------------------------------------------- the end
 
-  #finish(): void {
+  /** @param lost why its circuit went, where that ended it and has not been told */
+  #finish(lost?: SessionError): void {
     this.#ended = true;
     const { core } = this;
-    const cause = core.cause === undefined ? undefined : withLoss(core.cause, this.#loss());
+    const cause = core.cause === undefined ? undefined : withLoss(core.cause, lossOf(core));
     this.#told = cause;
     this.settings.runtime.disarm(this.#alarm);
     const circuit = this.#circuit;
@@ -344,8 +352,8 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     this.#consumer = null;
     this.waiters.end(cause);
     report('closed', this, cause);
-    if (circuit !== null) {
-      const why = cause ?? new SessionError('ERR_CIRCUIT_LOST', 'the session has ended');
+    if (circuit !== null || lost !== undefined) {
+      const why = lost ?? cause ?? new SessionError('ERR_CIRCUIT_LOST', 'the session has ended');
       this.#tell(() => this.#face.emit('detached', why));
     }
     this.#tell(() => this.#face.emit('close', cause));
@@ -365,20 +373,11 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     }
   }
 
-  #loss(): Loss {
-    const { inbound, outbound, finalsExact } = this.core;
-    const { messages, bytes } = outbound.unconfirmed(this.settings.framing.decoder(this.settings.limits));
-    const dataEnd = inbound.peerEnd >= 0 ? inbound.peerEnd : inbound.received;
-    const undeliveredBytes = inbound.discarding ? inbound.discardedBytes : Math.max(0, dataEnd - inbound.inbox.endOffset);
-    return { unconfirmed: messages, unconfirmedBytes: bytes, exact: finalsExact, undelivered: inbound.inbox.clear(), undeliveredBytes };
-  }
-
   get stats(): { readonly outboundBytes: number; readonly inboundBytes: number } {
     const { inbound, outbound } = this.core;
     return { outboundBytes: outbound.heldBytes, inboundBytes: inbound.received - inbound.acked };
   }
 
-  /** Tells the application that the server winds down or moves. */
   tellDraining(notice: { readonly deadlineMs: number; readonly move: boolean }): void {
     this.#tell(() => this.#face.emit('draining', notice));
   }

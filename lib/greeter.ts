@@ -8,7 +8,6 @@ import { SessionCore } from './core/session-core.ts';
 import { CloseCode, RejectCode } from './core/wire.ts';
 import { SessionDriver, type SessionHost } from './driver.ts';
 import { SessionError } from './errors.ts';
-import type { Greeting } from './greeting.ts';
 import { type ResumeRequest, type SessionServerOptions, type Settings, sameOrigin, type Verdict } from './options.ts';
 import { type Live, type Provisional, Registry, type Tombstone } from './registry.ts';
 import { EphemeralKey, type TlsSecrets, tlsSecrets } from './security/keys.ts';
@@ -19,8 +18,13 @@ import { Session } from './session.ts';
 export interface GreeterEvents<Message> {
   opened(session: Session<Message>): void;
   rejected(error: SessionError, circuit: CircuitInfo): void;
-  /** A session has ended; drain() and close() count them. */
-  sessionEnded(): void;
+  /** A session has ended, or was refused before it was announced. */
+  ended(id: string): void;
+}
+
+/** A handshake that has not been decided. */
+export interface Unfinished {
+  drop(error: SessionError): void;
 }
 
 const TAKEOVER_SPAN_MS = 10_000;
@@ -37,7 +41,7 @@ export class Greeter<Message> implements SessionHost<Message> {
   readonly #throttle: Throttle;
   readonly #trusted: ReadonlySet<string>;
   // In order of arrival: when there are too many, the oldest goes, so that slow strangers cannot keep others out.
-  readonly #greetings = new Map<Greeting<Message>, Circuit>();
+  readonly #greetings = new Set<Unfinished>();
 
   constructor(options: SessionServerOptions<Message>, settings: Settings<Message>, budget: Budget, events: GreeterEvents<Message>) {
     this.#options = options;
@@ -57,17 +61,22 @@ export class Greeter<Message> implements SessionHost<Message> {
     return this.#exempt(info) || this.#throttle.accepted(info.remoteAddress, this.#now);
   }
 
-  greeting(greeting: Greeting<Message>, circuit: Circuit): void {
+  greeting(greeting: Unfinished): void {
     if (this.#greetings.size >= this.settings.limits.unfinished) {
-      const oldest = this.#greetings.keys().next();
+      const oldest = this.#greetings.values().next();
       if (!oldest.done) oldest.value.drop(new SessionError('ERR_BUSY', 'too many unfinished handshakes'));
     }
-    this.#greetings.set(greeting, circuit);
+    this.#greetings.add(greeting);
   }
 
   /** The handshake has been decided, whichever way. */
-  greeted(greeting: Greeting<Message>, circuit: Circuit): void {
-    if (this.#greetings.delete(greeting) && !this.#exempt(circuit.info)) this.#throttle.finished(circuit.info.remoteAddress);
+  greeted(greeting: Unfinished, circuit: Circuit): void {
+    if (this.#greetings.delete(greeting)) this.welcomed(circuit.info);
+  }
+
+  /** A connection that was admitted is no longer unfinished. */
+  welcomed(info: CircuitInfo): void {
+    if (!this.#exempt(info)) this.#throttle.finished(info.remoteAddress);
   }
 
   turnedAway(circuit: Circuit, error: SessionError, blamed: boolean): void {
@@ -81,7 +90,7 @@ export class Greeter<Message> implements SessionHost<Message> {
   }
 
   dropGreetings(error: SessionError): void {
-    for (const greeting of [...this.#greetings.keys()]) greeting.drop(error);
+    for (const greeting of [...this.#greetings]) greeting.drop(error);
   }
 
   #exempt(info: CircuitInfo): boolean {
@@ -164,27 +173,28 @@ export class Greeter<Message> implements SessionHost<Message> {
   }
 
   /** The circuit carries the session from now on. A fresh one is registered, judged by the policy for duplicates, and announced first. */
-  join(entry: Live<Message>, circuit: Circuit, positions: Positions, rest: Buffer, fresh: boolean): void {
+  join(entry: Live<Message>, circuit: Circuit, theirs: Positions, told: Positions, rest: Buffer, fresh: boolean): void {
     const { session, driver } = entry;
     if (fresh) {
       this.registry.provisional.delete(session.id);
       const refused = this.#duplicate(entry);
       this.registry.add(entry);
       if (refused !== null) {
-        driver.attach(circuit, positions, 0, NOTHING);
+        driver.attach(circuit, theirs, told, 0, NOTHING);
         driver.fail(CloseCode.DUPLICATE, refused);
         return;
       }
       this.#events.opened(session);
     }
-    driver.attach(circuit, positions, 0, rest);
+    driver.attach(circuit, theirs, told, 0, rest);
   }
 
   #duplicate(entry: Live<Message>): SessionError | null {
     const { onDuplicate = 'parallel' } = this.#options;
     if (entry.principal === undefined || onDuplicate === 'parallel') return null;
     const others = [...this.registry.ofPrincipal(entry.principal)];
-    if (onDuplicate === 'reject') return others.length === 0 ? null : new SessionError('ERR_DUPLICATE', `${entry.principal} has session ${others[0]?.id}`);
+    if (onDuplicate === 'reject')
+      return others.length === 0 ? null : new SessionError('ERR_DUPLICATE', `${entry.principal} has session ${others[0]?.id}`);
     for (const other of others) {
       const replaced = new SessionError('ERR_REPLACED', `${entry.principal} opened session ${entry.session.id}`);
       this.registry.live.get(other.id)?.driver.fail(CloseCode.REPLACED, replaced);
@@ -221,7 +231,7 @@ export class Greeter<Message> implements SessionHost<Message> {
         this.#now,
       );
     }
-    this.#events.sessionEnded();
+    this.#events.ended(driver.id);
   }
 
   get #now(): number {

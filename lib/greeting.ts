@@ -2,6 +2,7 @@
 // OPEN → OPENED → CONFIRM makes a session; RESUME → [CHALLENGE → PROOF] → RESUMED moves one to this circuit. Any failure before the
 // one synchronous fencing step leaves the session and its old circuit as they are.
 import type { Duplex } from 'node:stream';
+import { Behind } from './behind.ts';
 import { Circuit, type CircuitInfo, type CircuitOwner } from './circuit.ts';
 import {
   decodeFlight,
@@ -17,7 +18,7 @@ import {
   setMac,
 } from './core/handshake.ts';
 import { judgeGeneration } from './core/resume.ts';
-import { CHALLENGE_BYTES, FRAME_HEADER_BYTES, Frame, Kind, MAC_BYTES, MAX_EARLY_DATA_BYTES, NONCE_BYTES, RejectCode, VERSION } from './core/wire.ts';
+import { CHALLENGE_BYTES, Kind, NONCE_BYTES, RejectCode, VERSION } from './core/wire.ts';
 import { SessionError } from './errors.ts';
 import { FlightReader } from './flight-reader.ts';
 import type { Greeter } from './greeter.ts';
@@ -25,10 +26,6 @@ import { chooseKeys } from './key-choice.ts';
 import type { Known, Live, Provisional } from './registry.ts';
 import { Alarm } from './runtime.ts';
 import { deriveKeys, verifyNobody } from './security/keys.ts';
-
-const PROOF_FRAME_BYTES = FRAME_HEADER_BYTES + MAC_BYTES;
-/** Early data and PROOF: what may stand behind a RESUME before its verdict. */
-const BEHIND_MAX_BYTES = MAX_EARLY_DATA_BYTES + PROOF_FRAME_BYTES;
 
 /** flight: the first one has not come. deciding: a hook is asked. confirm, proof: that frame is awaited. over: decided. */
 type Phase = 'flight' | 'deciding' | 'confirm' | 'proof' | 'over';
@@ -50,19 +47,17 @@ export class Greeting<Message> implements CircuitOwner {
   readonly #alarm: Alarm;
   readonly #abort = new AbortController();
   #phase: Phase = 'flight';
-  #behind: Buffer = Buffer.alloc(0);
+  readonly #behind = new Behind();
   #openBytes: Buffer = Buffer.alloc(0);
   #openedBytes: Buffer = Buffer.alloc(0);
   #provisional: Provisional | null = null;
   #asked: Asked | null = null;
-  // Where the search for PROOF has got to in the bytes behind the RESUME.
-  #scanned = 0;
   #answered = 0;
 
   /** Begins a handshake on a fresh connection. */
   static begin<Message>(greeter: Greeter<Message>, socket: Duplex, info: CircuitInfo): void {
     const circuit = new Circuit(socket, info, greeter.settings.runtime);
-    greeter.greeting(new Greeting(greeter, circuit), circuit);
+    greeter.greeting(new Greeting(greeter, circuit));
   }
 
   private constructor(greeter: Greeter<Message>, circuit: Circuit) {
@@ -115,12 +110,10 @@ export class Greeting<Message> implements CircuitOwner {
 
   #takeBehind(bytes: Buffer): void {
     if (this.#phase === 'over') return;
-    const most = this.#asked === null ? (this.#phase === 'confirm' ? Number.POSITIVE_INFINITY : 0) : BEHIND_MAX_BYTES;
-    if (this.#behind.length + bytes.length > most) throw new SessionError('ERR_PROTOCOL', `more than ${most} bytes before the verdict`);
-    // At most a handful of chunks: 14 KiB behind a RESUME; behind OPENED the first whole frame ends this.
-    this.#behind = Buffer.concat([this.#behind, bytes]);
-    if (this.#phase === 'confirm') this.#confirm();
-    else if (this.#phase === 'proof') this.#prove();
+    if (this.#phase === 'confirm') return this.#confirm(bytes);
+    if (this.#asked === null) throw new SessionError('ERR_PROTOCOL', 'bytes behind OPEN');
+    this.#behind.add(bytes);
+    if (this.#phase === 'proof') this.#prove(this.#asked);
   }
 
   // ---------------------------------------------------------------- OPEN → OPENED → CONFIRM
@@ -154,8 +147,23 @@ export class Greeting<Message> implements CircuitOwner {
     const { node } = this.#greeter;
     const { window, heartbeatMs, holdMs } = terms;
     const nonce = settings.runtime.randomBytes(NONCE_BYTES);
-    const opened = encodeOpened({ node, sessionId: id, nonce, keyMethods: choice.keyMethods, publicKey: choice.publicKey, window, heartbeatMs, holdMs });
-    const keys = deriveKeys({ openBytes: this.#openBytes, openedBytes: opened, exporter: choice.exporter, shared: choice.shared, psk: choice.psk });
+    const opened = encodeOpened({
+      node,
+      sessionId: id,
+      nonce,
+      keyMethods: choice.keyMethods,
+      publicKey: choice.publicKey,
+      window,
+      heartbeatMs,
+      holdMs,
+    });
+    const keys = deriveKeys({
+      openBytes: this.#openBytes,
+      openedBytes: opened,
+      exporter: choice.exporter,
+      shared: choice.shared,
+      psk: choice.psk,
+    });
     setMac(opened, keys.mac('opened', [this.#openBytes, macInput(opened)], choice.binding));
     this.#openedBytes = opened;
     const provisional: Provisional = {
@@ -169,33 +177,33 @@ export class Greeting<Message> implements CircuitOwner {
       live: true,
       untilMs: this.#now + settings.limits.handshakeMs,
     };
-    if (!registry.addProvisional(provisional, this.#now)) return this.#reject(RejectCode.BUSY, undefined, { reason: 'too many opens at once' });
+    if (!registry.addProvisional(provisional, this.#now))
+      return this.#reject(RejectCode.BUSY, undefined, { reason: 'too many opens at once' });
     this.#provisional = provisional;
     this.#phase = 'confirm';
     this.#wait(settings.limits.handshakeMs);
     circuit.write([opened]);
   }
 
-  #confirm(): void {
-    const behind = this.#behind;
-    if (behind.length < PROOF_FRAME_BYTES) return;
+  #confirm(chunk: Buffer): void {
+    const frame = this.#behind.confirm(chunk);
+    if (frame === null) return;
     const provisional = this.#provisional as Provisional;
-    const frame = behind.subarray(0, FRAME_HEADER_BYTES);
-    if (frame[0] !== Frame.CONFIRM || frame.readUIntBE(1, 3) !== MAC_BYTES) throw new SessionError('ERR_PROTOCOL', 'the first frame is not CONFIRM');
-    const mac = behind.subarray(FRAME_HEADER_BYTES, PROOF_FRAME_BYTES);
     const parts = [this.#openBytes, this.#openedBytes];
-    if (!provisional.keys.verify('confirm', parts, this.#binding(provisional), mac)) throw new SessionError('ERR_HANDSHAKE', 'the MAC of CONFIRM is wrong');
+    if (!provisional.keys.verify('confirm', parts, this.#binding(provisional), frame.mac)) {
+      throw new SessionError('ERR_HANDSHAKE', 'the MAC of CONFIRM is wrong');
+    }
     this.#provisional = null;
     this.#over();
     const entry = this.#greeter.make(provisional);
     const positions: Positions = { received: 0, acked: 0, limit: provisional.terms.peerWindow, base: 0, sent: 0 };
-    this.#greeter.join(entry, this.#circuit, positions, behind.subarray(PROOF_FRAME_BYTES), true);
+    this.#greeter.join(entry, this.#circuit, positions, entry.driver.core.positions(), frame.rest, true);
   }
 
   // ---------------------------------------------------------------- RESUME → [CHALLENGE → PROOF] → RESUMED
 
   #resume(flight: ResumeFlight, bytes: Buffer, rest: Buffer): void {
-    if (rest.length > BEHIND_MAX_BYTES) throw new SessionError('ERR_PROTOCOL', `more than ${BEHIND_MAX_BYTES} bytes before the verdict`);
+    this.#behind.add(rest);
     const known = this.#greeter.find(flight.sessionId.toString('hex'));
     const parts = [macInput(bytes)];
     const good =
@@ -206,7 +214,6 @@ export class Greeting<Message> implements CircuitOwner {
     const nonce = challenged ? this.#greeter.settings.runtime.randomBytes(CHALLENGE_BYTES) : EMPTY;
     const challenge = challenged ? encodeChallenge({ sessionId: flight.sessionId, nonce }) : undefined;
     const asked: Asked = { flight, bytes, known: good ? known : undefined, challenge };
-    this.#behind = rest;
     this.#asked = asked;
     // From here to the verdict the session must not expire: its peer has shown that it is there.
     if (good) this.#greeter.pauseExpiry(flight.sessionId.toString('hex'), true);
@@ -214,7 +221,7 @@ export class Greeting<Message> implements CircuitOwner {
     this.#phase = 'proof';
     this.#circuit.write([challenge]);
     this.#wait(this.#greeter.settings.limits.handshakeMs);
-    this.#prove();
+    this.#prove(asked);
   }
 
   /** All MACs are in. */
@@ -227,27 +234,14 @@ export class Greeting<Message> implements CircuitOwner {
     this.#run(this.#authorize({ ...asked, known }));
   }
 
-  /** Looks for the PROOF frame behind the early data, and takes it out. */
-  #prove(): void {
-    const asked = this.#asked as Asked;
-    const behind = this.#behind;
-    while (behind.length - this.#scanned >= FRAME_HEADER_BYTES) {
-      const at = this.#scanned;
-      const end = at + FRAME_HEADER_BYTES + behind.readUIntBE(at + 1, 3);
-      if (end > BEHIND_MAX_BYTES) throw new SessionError('ERR_PROTOCOL', 'a frame too long for early data');
-      if (end > behind.length) return;
-      this.#scanned = end;
-      if (behind[at] === Frame.DATA || behind[at] === Frame.END) continue;
-      if (behind[at] !== Frame.PROOF) throw new SessionError('ERR_PROTOCOL', `frame of type ${behind[at]} before the verdict`);
-      const mac = behind.subarray(at + FRAME_HEADER_BYTES, end);
-      const parts = [asked.bytes, asked.challenge as Buffer];
-      const { known } = asked;
-      const binding = known === undefined ? this.#greeter.bindingOf(this.#circuit) : this.#binding(known);
-      const good = known === undefined ? verifyNobody('proof', parts, binding, mac) : known.keys.verify('proof', parts, binding, mac);
-      if (end < behind.length) throw new SessionError('ERR_PROTOCOL', 'bytes behind PROOF before the verdict');
-      this.#behind = Buffer.from(behind.subarray(0, at));
-      return this.#vouched(good ? asked : { ...asked, known: undefined });
-    }
+  #prove(asked: Asked): void {
+    const mac = this.#behind.proof();
+    if (mac === null) return;
+    const { known, bytes, challenge } = asked;
+    const parts = [bytes, challenge as Buffer];
+    const binding = known === undefined ? this.#greeter.bindingOf(this.#circuit) : this.#binding(known);
+    const good = known === undefined ? verifyNobody('proof', parts, binding, mac) : known.keys.verify('proof', parts, binding, mac);
+    this.#vouched(good ? asked : { ...asked, known: undefined });
   }
 
   async #authorize(asked: Vouched): Promise<void> {
@@ -301,7 +295,7 @@ export class Greeting<Message> implements CircuitOwner {
     setMac(resumed, entry.keys.mac('resumed', [...this.#earlier(asked), macInput(resumed)], this.#binding(entry)));
     this.#over();
     this.#circuit.write([resumed]);
-    this.#greeter.join(entry, this.#circuit, flight.positions, this.#behind, fresh);
+    this.#greeter.join(entry, this.#circuit, flight.positions, positions, this.#behind.bytes, fresh);
   }
 
   // ---------------------------------------------------------------- ends
@@ -312,8 +306,13 @@ export class Greeting<Message> implements CircuitOwner {
     const sessionId = asked?.flight.sessionId ?? NO_SESSION;
     const { retryAfterMs = 0, positions, generation, cause, reason = '' } = detail;
     const versions = code === RejectCode.VERSION ? [VERSION] : [];
-    const bytes = encodeRejected({ sessionId, code, retryAfterMs, versions, positions, generation, cause, reason }, asked !== undefined, this.#answered);
-    if (asked !== undefined) setMac(bytes, asked.known.keys.mac('rejected', [...this.#earlier(asked), macInput(bytes)], this.#binding(asked.known)));
+    const bytes = encodeRejected(
+      { sessionId, code, retryAfterMs, versions, positions, generation, cause, reason },
+      asked !== undefined,
+      this.#answered,
+    );
+    if (asked !== undefined)
+      setMac(bytes, asked.known.keys.mac('rejected', [...this.#earlier(asked), macInput(bytes)], this.#binding(asked.known)));
     const error = new SessionError('ERR_UNSUPPORTED', `answered REJECTED(${code}) ${reason}`);
     this.#over();
     this.#circuit.write([bytes]);

@@ -3,7 +3,7 @@
 export type { CircuitInfo } from './circuit.ts';
 export { type OpenOptions, type RetryNotice, SessionClient, type SessionClientEvents } from './client.ts';
 export { type Blame, type Loss, SessionError, type SessionErrorCode, sessionErrorCodes } from './errors.ts';
-export type { ByteWriter, Decoder, Encoder, Framing, FramingLimits, RangeSink, TextEncoding } from './framing/framing.ts';
+export type { ByteWriter, Decoder, Encoder, Framing, FramingLimits, RangeSink, Sendable, TextEncoding } from './framing/framing.ts';
 export {
   type Address,
   type Hello,

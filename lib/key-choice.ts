@@ -29,7 +29,8 @@ export function chooseKeys(
     const { exporter, binding } = secrets;
     return { keyMethods: KeyMethod.EXPORTER | pskBit, publicKey: undefined, exporter, shared: undefined, psk, binding };
   }
-  if (open.publicKey === undefined) return 'a TLS terminator stands between, or one end has no TLS 1.3: set tlsTerminated: true on the client';
+  if (open.publicKey === undefined)
+    return 'a TLS terminator stands between, or one end has no TLS 1.3: set tlsTerminated: true on the client';
   const pair = ephemeral();
   const shared = sharedSecret(pair.privateKey, open.publicKey);
   return { keyMethods: KeyMethod.X25519 | pskBit, publicKey: pair.publicKey, exporter: undefined, shared, psk, binding: undefined };

@@ -33,7 +33,11 @@ export interface OpeningOptions<Message> {
 }
 
 /** @throws SessionError that is retryable or final, as the table of its code says */
-export function openOn<Message>(options: OpeningOptions<Message>, attempt: AttemptOptions, signal: AbortSignal | undefined): Promise<Opened> {
+export function openOn<Message>(
+  options: OpeningOptions<Message>,
+  attempt: AttemptOptions,
+  signal: AbortSignal | undefined,
+): Promise<Opened> {
   return new Promise((resolve, reject) => {
     const opening = new Opening(options, (result) => {
       signal?.removeEventListener('abort', onAbort);
@@ -72,7 +76,8 @@ class Opening<Message> implements AttemptHost {
     }
     this.#secrets = secretsOf(circuit);
     if (this.#secrets === undefined) this.#keyPair = generateKeyPair();
-    this.#offered = (this.#secrets === undefined ? KeyMethod.X25519 : KeyMethod.EXPORTER) | (settings.psk === undefined ? 0 : KeyMethod.PSK);
+    this.#offered =
+      (this.#secrets === undefined ? KeyMethod.X25519 : KeyMethod.EXPORTER) | (settings.psk === undefined ? 0 : KeyMethod.PSK);
     this.#bytes = encodeOpen({
       node: 0,
       nonce: settings.runtime.randomBytes(NONCE_BYTES),
@@ -108,12 +113,14 @@ class Opening<Message> implements AttemptHost {
 
   #verify(flight: OpenedFlight, bytes: Buffer, circuit: Circuit, rest: Buffer): Opened {
     const { settings } = this.#options;
-    if (flight.keyMethods !== this.#offered) throw new SessionError('ERR_HANDSHAKE', `key methods ${flight.keyMethods} of ${this.#offered} offered`);
+    if (flight.keyMethods !== this.#offered)
+      throw new SessionError('ERR_HANDSHAKE', `key methods ${flight.keyMethods} of ${this.#offered} offered`);
     const shared = flight.publicKey === undefined ? undefined : sharedSecret((this.#keyPair as KeyPair).privateKey, flight.publicKey);
     const exporter = this.#secrets?.exporter;
     const keys = deriveKeys({ openBytes: this.#bytes, openedBytes: bytes, exporter, shared, psk: settings.psk });
     const binding = this.#secrets?.binding;
-    if (!keys.verify('opened', [this.#bytes, macInput(bytes)], binding, flight.mac)) throw new SessionError('ERR_HANDSHAKE', 'the MAC of OPENED is wrong');
+    if (!keys.verify('opened', [this.#bytes, macInput(bytes)], binding, flight.mac))
+      throw new SessionError('ERR_HANDSHAKE', 'the MAC of OPENED is wrong');
     if (flight.heartbeatMs < HEARTBEAT_MS.min || flight.heartbeatMs > HEARTBEAT_MS.max) {
       throw new SessionError('ERR_PROTOCOL', `a heartbeat of ${flight.heartbeatMs} ms`);
     }

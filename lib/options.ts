@@ -93,7 +93,7 @@ export const HEARTBEAT_MS: { readonly min: number; readonly max: number } = { mi
 export interface SharedOptions<Message> {
   /** Cuts the byte stream into messages. Both ends need the same. */
   readonly framing: Framing<Message>;
-  /** Each end writes something this often. 15 s: below the idle timeout of common NATs and balancers (60 s). The smaller of both ends' counts. */
+  /** Each end writes something this often. 15 s: below the idle timeout of common NATs and balancers (60 s). The smaller one of both ends. */
   readonly heartbeatMs?: number;
   /** How long a session outlives its circuit. 300 s: as XMPP servers do. The client asks, the server grants at most its own. */
   readonly holdMs?: number;
@@ -101,7 +101,7 @@ export interface SharedOptions<Message> {
   readonly window?: number;
   /** A secret of at least 16 random bytes that both ends know. It is mixed into the keys and never sent. */
   readonly psk?: Uint8Array;
-  /** false: when the peer has ended and all is consumed, this side ends too. true: it stays open until end(). Default false, as in node:net. */
+  /** false: when the peer has ended and all is consumed, this side ends too. true: it stays open until end(). Default false, as node:net. */
   readonly allowHalfOpen?: boolean;
   /** Speak no session protocol: bytes and framing only, and the session lives as long as its one connection. */
   readonly bare?: boolean;
@@ -200,13 +200,17 @@ export interface Settings<Message> {
 export function parseShared<Message>(options: SharedOptions<Message>): Settings<Message> {
   if (typeof options !== 'object' || options === null) throw invalid('options', 'must be an object with at least a framing');
   const { framing } = options;
-  if (typeof framing?.decoder !== 'function' || typeof framing.encoder !== 'function') throw invalid('framing', 'must be a Framing, such as lines()');
+  if (typeof framing?.decoder !== 'function' || typeof framing.encoder !== 'function')
+    throw invalid('framing', 'must be a Framing, such as lines()');
   if (!/^[\x21-\x7e]{1,64}$/.test(framing.name)) throw invalid('framing.name', 'must be 1 to 64 printable ASCII characters');
   const limits = parseLimits(options.limits ?? {});
   const window = integer('window', options.window ?? 2 * MIB, 4 * KIB, 1024 * MIB);
   // Half a window would do; a whole message and its framing must be able to be on their way at once.
   if (limits.messageBytes + FRAMING_OVERHEAD_BYTES > window && !options.bare) {
-    throw invalid('limits.messageBytes', `${limits.messageBytes} plus ${FRAMING_OVERHEAD_BYTES} of framing must fit the window of ${window}`);
+    throw invalid(
+      'limits.messageBytes',
+      `${limits.messageBytes} plus ${FRAMING_OVERHEAD_BYTES} of framing must fit the window of ${window}`,
+    );
   }
   return Object.freeze({
     framing,

@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { type AddressInfo, createServer, type ListenOptions as NetListenOptions, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls';
+import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { bareSession } from './bare.ts';
 import { type Budget, processBudget } from './budget.ts';
 import { Circuit, type CircuitInfo, circuitInfo } from './circuit.ts';
@@ -54,7 +54,9 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
   readonly #budget: Budget;
   readonly #listeners = new Set<Server>();
   readonly #sockets = new Set<Duplex>();
-  readonly #bare = new Map<string, Session<Message>>();
+  readonly #sessions = new Map<string, Session<Message>>();
+  // TCP connections in the middle of their TLS handshake, by remote address and port, oldest first.
+  readonly #tlsHandshakes = new Map<string, Socket>();
   #closed: Promise<void> | null = null;
   #onEmpty: (() => void) | null = null;
 
@@ -62,7 +64,8 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
   constructor(options: SessionServerOptions<Message>) {
     super({ captureRejections: true });
     const settings = parseShared(options);
-    if (!['parallel', 'replace', 'reject', undefined].includes(options.onDuplicate)) throw invalid('onDuplicate', 'must be parallel, replace or reject');
+    if (!['parallel', 'replace', 'reject', undefined].includes(options.onDuplicate))
+      throw invalid('onDuplicate', 'must be parallel, replace or reject');
     if (!['auto', 'always', 'never', undefined].includes(options.challenge)) throw invalid('challenge', 'must be auto, always or never');
     if (options.node !== undefined) integer('node', options.node, 0, 255);
     this.#options = options;
@@ -71,9 +74,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     this.#greeter = new Greeter(options, settings, this.#budget, {
       opened: (session) => this.#opened(session),
       rejected: (error, circuit) => this.#rejected(error, circuit),
-      sessionEnded: () => {
-        if (this.#count === 0) this.#onEmpty?.();
-      },
+      ended: (id) => this.#ended(id),
     });
   }
 
@@ -88,10 +89,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
 
   /** Sessions that live, by id, attached or not. */
   get sessions(): ReadonlyMap<string, Session<Message>> {
-    if (this.#settings.bare) return this.#bare;
-    const sessions = new Map<string, Session<Message>>();
-    for (const [id, entry] of this.#greeter.registry.live) sessions.set(id, entry.session);
-    return sessions;
+    return this.#sessions;
   }
 
   /** Listens; may be called more than once. @returns where; for a Unix socket the port is 0 and the address its path */
@@ -124,6 +122,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
       return;
     }
     const info = circuitInfo(socket, listener, this.#options.tlsTerminated === true);
+    this.#tlsHandshakes.delete(`${info.remoteAddress} ${info.remotePort}`);
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
     if (!this.#greeter.admit(info)) {
@@ -150,7 +149,8 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     let told = 0;
     for (const { driver } of [...this.#greeter.registry.live.values()]) {
       if (driver.ended) continue;
-      if (told > 0 && told % Math.max(1, Math.floor(ratePerSec / 10)) === 0) await this.#pause(Math.min(100, untilMs - runtime.now()), signal);
+      if (told > 0 && told % Math.max(1, Math.floor(ratePerSec / 10)) === 0)
+        await this.#pause(Math.min(100, untilMs - runtime.now()), signal);
       const leftMs = Math.max(0, Math.floor(untilMs - runtime.now()));
       driver.core.drain({ move: false, deadlineMs: leftMs, spreadMs: 0, address: '' });
       driver.tellDraining({ deadlineMs: leftMs, move: false });
@@ -158,7 +158,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
       told++;
     }
     await this.#empty(untilMs - runtime.now(), signal);
-    return this.#count;
+    return this.#sessions.size;
   }
 
   /** Stops listening and ends every session with ERR_SHUTDOWN. Call drain() before where that matters. */
@@ -177,11 +177,12 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     const shutdown = new SessionError('ERR_SHUTDOWN', 'the server was closed');
     this.#greeter.dropGreetings(shutdown);
     for (const { driver } of [...this.#greeter.registry.live.values()]) driver.fail(CloseCode.SHUTDOWN, shutdown);
-    for (const session of [...this.#bare.values()]) session.destroy(shutdown);
+    for (const session of [...this.#sessions.values()]) session.destroy(shutdown);
     const sockets = [...this.#sockets].map((socket) => new Promise<void>((resolve) => socket.once('close', resolve)));
     // The last frames are on their way: their readers get a moment before the sockets go.
     await Promise.race([Promise.all(sockets), delay(this.#settings.runtime, sockets.length === 0 ? 0 : CLOSE_LINGER_MS, undefined)]);
     for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#tlsHandshakes.values()) socket.destroy();
     this.#greeter.registry.tombstones.clear();
     this.#greeter.registry.provisional.clear();
     await Promise.all(ends);
@@ -194,33 +195,55 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     // The rest of half an orderly end is ours to read: the peer's CLOSE, and its FIN.
     const shared = { allowHalfOpen: true, noDelay: true, highWaterMark: this.#settings.limits.socketBytes };
     if (tls === undefined) return createServer(shared, onSocket);
-    const server: TlsServer = createTlsServer({ ALPNProtocols: ['outlast/1'], handshakeTimeout: this.#settings.limits.connectMs, ...tls, ...shared }, onSocket);
+    const server: TlsServer = createTlsServer(
+      { ALPNProtocols: ['outlast/1'], handshakeTimeout: this.#settings.limits.connectMs, ...tls, ...shared },
+      onSocket,
+    );
+    server.on('connection', (socket) => this.#tlsBegins(socket));
     server.on('tlsClientError', (error, socket) => {
       const info = circuitInfo(socket, listener, false);
-      this.#rejected(new SessionError('ERR_NOT_OUR_PROTOCOL', 'a connection to the TLS port failed its TLS handshake', { cause: error }), info);
+      this.#rejected(
+        new SessionError('ERR_NOT_OUR_PROTOCOL', 'a connection to the TLS port failed its TLS handshake', { cause: error }),
+        info,
+      );
     });
     return server;
+  }
+
+  /** Unfinished TLS handshakes are limited like our own: the oldest goes. */
+  #tlsBegins(socket: Socket): void {
+    const name = `${socket.remoteAddress} ${socket.remotePort}`;
+    this.#tlsHandshakes.set(name, socket);
+    socket.once('close', () => {
+      if (this.#tlsHandshakes.get(name) === socket) this.#tlsHandshakes.delete(name);
+    });
+    if (this.#tlsHandshakes.size <= this.#settings.limits.unfinished) return;
+    const oldest = this.#tlsHandshakes.values().next();
+    if (!oldest.done) oldest.value.destroy();
   }
 
   #acceptBare(socket: Duplex, info: CircuitInfo): void {
     const { runtime } = this.#settings;
     const circuit = new Circuit(socket, info, runtime);
-    const { session, start } = bareSession(circuit, this.#settings, this.#budget, () => {
-      this.#bare.delete(session.id);
-      if (this.#count === 0) this.#onEmpty?.();
-    });
-    this.#bare.set(session.id, session);
+    const { session, start } = bareSession(circuit, this.#settings, this.#budget, () => this.#ended(session.id));
+    this.#greeter.welcomed(info);
     this.#opened(session);
     start();
   }
 
   #opened(session: Session<Message>): void {
+    this.#sessions.set(session.id, session);
     report('open', session, undefined);
     try {
       this.emit('session', session);
     } catch (error) {
       session.destroy(applicationError(error));
     }
+  }
+
+  #ended(id: string): void {
+    this.#sessions.delete(id);
+    if (this.#sessions.size === 0) this.#onEmpty?.();
   }
 
   #rejected(error: SessionError, circuit: CircuitInfo): void {
@@ -237,16 +260,12 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     if (this.listenerCount('error') > 0) this.emit('error', error);
   }
 
-  get #count(): number {
-    return this.#greeter.registry.live.size + this.#bare.size;
-  }
-
   async #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
     if (ms > 0) await delay(this.#settings.runtime, ms, signal);
   }
 
   async #empty(ms: number, signal: AbortSignal | undefined): Promise<void> {
-    if (this.#count === 0 || ms <= 0) return;
+    if (this.#sessions.size === 0 || ms <= 0) return;
     const stop = new AbortController();
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;

@@ -3,10 +3,10 @@ import { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { CircuitInfo } from './circuit.ts';
 import { HandlerConsumer, IteratorConsumer, pullBatch, pullOne, RangeConsumer } from './consumers.ts';
-import { CloseCode } from './core/wire.ts';
 import type { SessionDriver } from './driver.ts';
 import { SessionStream } from './duplex.ts';
 import { SessionError } from './errors.ts';
+import type { Sendable } from './framing/framing.ts';
 import { Alarm } from './runtime.ts';
 import type { Abortable } from './waiters.ts';
 
@@ -126,8 +126,8 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
    * @returns false when the application should wait for `drain` before it sends more; the message was taken all the same
    * @throws SessionError and the message was not taken: ERR_INVALID_MESSAGE, ERR_MESSAGE_TOO_LARGE, ERR_BUFFER_FULL, ERR_ENDED, ERR_CLOSED
    */
-  send(message: Message, options?: SendOptions): boolean {
-    return this.#driver.send(message, options?.lend === true);
+  send(message: Message | Sendable<Message>, options?: SendOptions): boolean {
+    return this.#driver.send(message as Message, options?.lend === true);
   }
 
   /** Resolves when send() would return true again. Rejects when the session ends first. */
@@ -144,7 +144,8 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
     const driver = this.#driver;
     const offset = driver.core.sync();
     if (driver.core.outbound.peerAcked >= offset) return Promise.resolve();
-    if (driver.ended) return Promise.reject(new SessionError('ERR_CLOSED', 'flushed() on a session that has ended', { cause: driver.told }));
+    if (driver.ended)
+      return Promise.reject(new SessionError('ERR_CLOSED', 'flushed() on a session that has ended', { cause: driver.told }));
     driver.schedule();
     return driver.waiters.add('flush', offset, options.signal);
   }
@@ -192,7 +193,7 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
     return this.#driver.consume(new IteratorConsumer<Message, readonly Message[]>(this.#driver, pullBatch));
   }
 
-  /** Calls `handler` with one message at a time. Consumed when it returns or its promise resolves; if it fails, the session ends with ERR_APPLICATION. */
+  /** Calls `handler` with one message at a time. Consumed when it returns or its promise resolves; if it fails, the session ends. */
   receive(handler: (message: Message) => unknown): void {
     this.#driver.consume(new HandlerConsumer(this.#driver, handler)).wake();
   }
@@ -211,7 +212,8 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
     const driver = this.#driver;
     const { runtime } = driver.settings;
     const alarm = new Alarm(() => {
-      driver.fail(CloseCode.TIMEOUT, new SessionError('ERR_CLOSE_TIMEOUT', `not done after ${timeoutMs} ms`));
+      driver.core.timeout(new SessionError('ERR_CLOSE_TIMEOUT', `not done after ${timeoutMs} ms`));
+      driver.touched();
     });
     runtime.arm(alarm, runtime.now() + timeoutMs);
     try {

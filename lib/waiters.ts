@@ -1,4 +1,4 @@
-// Promises that wait for a session: for room, for the peer to consume up to an offset, for the end. Kept in one list, since few wait at a time.
+// Promises that wait for a session: for room, for the peer to consume up to an offset, for the end. One list, since few wait at a time.
 import { SessionError } from './errors.ts';
 
 export interface Abortable {
@@ -46,7 +46,10 @@ export class Waiters {
   /** The session is over: those who wait for its end are content, the others are told why they wait in vain. */
   end(cause: SessionError | undefined): void {
     for (const waiter of this.#list.splice(0)) {
-      done(waiter, waiter.reason === 'end' ? undefined : (cause ?? new SessionError('ERR_CLOSED', 'the session ended while something waited')));
+      done(
+        waiter,
+        waiter.reason === 'end' ? undefined : (cause ?? new SessionError('ERR_CLOSED', 'the session ended while something waited')),
+      );
     }
   }
 }

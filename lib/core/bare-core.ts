@@ -17,8 +17,8 @@ export class BareCore<Message> extends SessionCore<Message> {
   }
 
   /** The connection is there; nothing is agreed on, and nothing timed. */
-  override circuitUp(positions: Positions, from: number, now: number): void {
-    super.circuitUp(positions, from, now);
+  override circuitUp(theirs: Positions, told: Positions, from: number, now: number): void {
+    super.circuitUp(theirs, told, from, now);
     this.outbound.peerLimit = Number.MAX_SAFE_INTEGER;
     this.deadlines.clearAll();
   }
@@ -49,8 +49,8 @@ export class BareCore<Message> extends SessionCore<Message> {
     return chunk.length;
   }
 
-  override circuitLost(now: number): void {
-    super.circuitLost(now);
+  override circuitLost(orderly: boolean, now: number): void {
+    super.circuitLost(orderly, now);
     this.concluded(undefined, new SessionError('ERR_CIRCUIT_LOST', 'the connection of a bare session is gone'), now);
   }
 

@@ -7,6 +7,8 @@ import { ROOM_BYTES, releaseSlab, type Slab, takeSlab } from './slab.ts';
 /** Payloads up to here are copied even when they are lent: a copy is cheaper than a segment of their own. */
 export const LEND_MIN_BYTES = 4096;
 
+/** A region that would be smaller begins in a new slab. */
+const REGION_LEAST_BYTES = 256;
 const NONE = Buffer.alloc(0);
 
 export class Egress implements ByteWriter {
@@ -67,7 +69,7 @@ export class Egress implements ByteWriter {
     if (this.position === this.#regionStart) return;
     this.replay.push(new Segment(this.buffer, this.#regionStart, this.position, this.replay.end, this.#slab));
     const next = this.position + ROOM_BYTES;
-    if (next + MAX_RESERVE > this.buffer.length) {
+    if (next + REGION_LEAST_BYTES > this.buffer.length) {
       this.#busy = true;
       this.#drop();
       return;

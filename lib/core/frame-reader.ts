@@ -1,14 +1,6 @@
-// FrameReader: chunks of one circuit in, frames out. DATA bodies pass through as ranges, whole or in part; all other frames are gathered whole.
+// FrameReader: chunks of one circuit in, frames out. DATA bodies pass through as ranges, whole or in part; other frames are gathered whole.
 // Its residue dies with the circuit; the message decoder's does not (PROTOCOL.md §8).
-import {
-  DATA_HEADER_BYTES,
-  FIRST_IGNORABLE_FRAME,
-  FRAME_HEADER_BYTES,
-  Frame,
-  MAX_CONTROL_BYTES,
-  MAX_DATA_BYTES,
-  readU64,
-} from './wire.ts';
+import { DATA_HEADER_BYTES, FIRST_IGNORABLE_FRAME, FRAME_HEADER_BYTES, Frame, MAX_CONTROL_BYTES, MAX_DATA_BYTES, readU64 } from './wire.ts';
 
 export interface FrameSink {
   /** Bytes bytes[start, end) of the stream, which begin at `offset`. */
@@ -63,7 +55,7 @@ export class FrameReader {
     this.#stopped = true;
   }
 
-  /** Takes one header, and the whole frame when it is not DATA, from a chunk. @returns the index behind, or -1 when the chunk ends before. */
+  /** Takes one header, and the whole frame when it is not DATA. @returns the index behind, or -1 when the chunk ends before. */
   #header(bytes: Buffer, at: number, end: number): number {
     const need = this.#need(bytes, at, end - at);
     if (need < 0) return end;

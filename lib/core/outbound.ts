@@ -89,7 +89,8 @@ export class Outbound<Message> {
     const after = egress.end;
     const limits = this.#limits;
     const held = after - egress.replay.base;
-    if (held > limits.outboxHardCap || after - before > limits.peerWindow || after > Number.MAX_SAFE_INTEGER - 1) this.#refuse(before, after);
+    if (held > limits.outboxHardCap || after - before > limits.peerWindow || after > Number.MAX_SAFE_INTEGER - 1)
+      this.#refuse(before, after);
     if (after - this.sent > limits.outboxHighWater || held * 2 > limits.outboxHardCap) {
       this.needDrain = true;
       return false;
@@ -238,7 +239,10 @@ export class Outbound<Message> {
     const bytes = after - before;
     this.egress.truncate(before);
     if (bytes > this.#limits.peerWindow) {
-      throw new SessionError('ERR_MESSAGE_TOO_LARGE', `a message of ${bytes} bytes does not fit the peer's window of ${this.#limits.peerWindow}`);
+      throw new SessionError(
+        'ERR_MESSAGE_TOO_LARGE',
+        `a message of ${bytes} bytes does not fit the peer's window of ${this.#limits.peerWindow}`,
+      );
     }
     if (after > Number.MAX_SAFE_INTEGER - 1) throw new SessionError('ERR_EXHAUSTED', `offset ${before} plus ${bytes} bytes`);
     this.needDrain = true;

@@ -3,34 +3,27 @@
 import { SessionError } from '../errors.ts';
 import type { Framing } from '../framing/framing.ts';
 import { Bucket } from './bucket.ts';
-import { Deadline, Deadlines } from './deadlines.ts';
+import { Control, type DrainNotice } from './control.ts';
+import { Deadline, type Deadlines } from './deadlines.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import type { Positions } from './handshake.ts';
 import { Inbound } from './inbound.ts';
+import { Liveness } from './liveness.ts';
 import { Outbound } from './outbound.ts';
 import { judgePositions } from './resume.ts';
 import { Rtt } from './rtt.ts';
 import { type CoreInput, type CoreState, next } from './state.ts';
-import { reasonBytes } from './text.ts';
 import { closeError } from './verdict.ts';
 import {
-  ACK_FRAME_BYTES,
   CloseCode,
   DrainFlag,
   FIRST_IGNORABLE_FRAME,
-  FRAME_HEADER_BYTES,
   Frame,
   MAX_EARLY_DATA_BYTES,
-  putAck,
-  putBytesFrame,
-  putFrameHeader,
   putU64Frame,
   readU16,
   readU32,
   readU64,
-  writeU16,
-  writeU32,
-  writeU64,
 } from './wire.ts';
 
 export interface CoreLimits {
@@ -54,18 +47,6 @@ export interface CoreTerms {
   readonly holdMs: number;
 }
 
-/** What a DRAIN frame asked for. */
-export interface DrainNotice {
-  readonly move: boolean;
-  readonly deadlineMs: number;
-  readonly spreadMs: number;
-  readonly address: string;
-}
-
-/** How long after its connect a circuit may be silent: two heartbeats and this. */
-export const LIVENESS_GRACE_MS = 5000;
-/** The most that an expiry check which ran late adds: the host slept, and so could not hear the peer. */
-const LATE_GRACE_MS = 30_000;
 /** This many protocol errors in a row, with no byte of progress between, end the session. */
 const FAULTS_MAX = 3;
 
@@ -75,9 +56,7 @@ export class SessionCore<Message> implements FrameSink {
   readonly limits: CoreLimits;
   readonly inbound: Inbound<Message>;
   readonly outbound: Outbound<Message>;
-  readonly deadlines: Deadlines = new Deadlines();
   readonly rtt: Rtt = new Rtt();
-  heartbeatMs: number;
   holdMs: number;
   /** Added to the hold time by the dialing side, which gives up later than the accepting side expires. */
   readonly #holdExtraMs: number;
@@ -93,26 +72,15 @@ export class SessionCore<Message> implements FrameSink {
   #fault: SessionError | null = null;
   #reader: FrameReader;
   #now = 0;
-  #heardMs = 0;
-  #wroteMs = 0;
-  #queuedBytes = 0;
-  #control: Bucket;
+  readonly #live: Liveness;
+  readonly #control: Control<Message>;
+  readonly #bucket: Bucket;
+  #credit = 0;
   #faults = 0;
   #faultProgress = -1;
-  #holdLeftMs = 0;
   /** The socket of the current circuit holds no bytes of ours, so acked memory may be used again. Set by the shell before every input. */
   recyclable = false;
 
-  // -- frames that wait to be written
-  #ackDue = false;
-  #pingDue = false;
-  #pong: Buffer | null = null;
-  #syncDue = false;
-  #closeDue = false;
-  #closeCode: CloseCode = CloseCode.CLEAN;
-  #closeReason = '';
-  #drainDue: DrainNotice | null = null;
-  #confirm: Buffer | null = null;
   #finishCode: CloseCode = CloseCode.CLEAN;
 
   // -- what the shell is told
@@ -129,13 +97,14 @@ export class SessionCore<Message> implements FrameSink {
     this.role = terms.role;
     this.framing = framing;
     this.limits = limits;
-    this.heartbeatMs = terms.heartbeatMs;
     this.holdMs = terms.holdMs;
     this.#holdExtraMs = holdExtraMs;
     this.inbound = new Inbound(framing.decoder(limits), terms.window, limits.inboxMessages);
     this.outbound = new Outbound(framing.encoder(limits), { ...limits, peerWindow: terms.peerWindow });
     this.#reader = new FrameReader(this);
-    this.#control = new Bucket(limits.controlPerSecond, limits.controlBurst, now);
+    this.#live = new Liveness(terms.heartbeatMs, limits.writeStallMs);
+    this.#control = new Control(this.inbound, this.outbound, this.rtt);
+    this.#bucket = new Bucket(limits.controlPerSecond, limits.controlBurst, now);
   }
 
   // ---------------------------------------------------------------- what the shell looks at after every input
@@ -154,6 +123,14 @@ export class SessionCore<Message> implements FrameSink {
     return this.#fault;
   }
 
+  get deadlines(): Deadlines {
+    return this.#live.deadlines;
+  }
+
+  get heartbeatMs(): number {
+    return this.#live.heartbeatMs;
+  }
+
   get attached(): boolean {
     return this.#state === 'attached' || this.#state === 'finishing';
   }
@@ -161,72 +138,69 @@ export class SessionCore<Message> implements FrameSink {
   /** True when transmit() has something for the circuit now. */
   get wantsTransmit(): boolean {
     if (this.#state === 'detached' || this.#state === 'lingering') return false;
-    if (this.#ackDue || this.#pingDue || this.#pong !== null || this.#syncDue || this.#closeDue) return true;
-    return this.#drainDue !== null || this.#confirm !== null || this.outbound.pending;
+    return this.#control.due || (this.outbound.pending && this.#state !== 'closed');
   }
 
   // ---------------------------------------------------------------- circuits
 
-  /** A handshake passed: the peer goes on from `positions`, and this side writes from max(what it received, `from`) on. */
-  circuitUp(positions: Positions, from: number, now: number): void {
+  /**
+   * A handshake passed. `theirs`: what the peer told. `told`: what this side told it, perhaps a while ago.
+   * This side writes from max(what the peer received, `from`) on.
+   */
+  circuitUp(theirs: Positions, told: Positions, from: number, now: number): void {
     this.#enter('circuitUp');
     this.circuit++;
     this.#fault = null;
     this.#reader = new FrameReader(this);
     const outbound = this.outbound;
-    outbound.rewind(Math.max(positions.received, from));
-    this.applyFinals(positions, false);
-    this.inbound.ackTold = this.inbound.acked;
-    this.inbound.limitTold = this.inbound.limit;
-    this.#heardMs = now;
-    this.#wroteMs = now;
-    this.#pong = null;
-    this.#pingDue = true;
-    this.#ackDue = false;
+    outbound.rewind(Math.max(theirs.received, from));
+    this.applyFinals(theirs, false);
+    this.inbound.ackTold = told.acked;
+    this.inbound.limitTold = Math.max(this.inbound.limitTold, told.limit);
+    this.#control.reset();
+    this.#control.ackDue = this.inbound.acked > told.acked;
+    this.#control.closeDue = this.#state === 'finishing';
     this.supersededBy = -1;
     this.drainNotice = null;
-    this.#syncDue = outbound.syncWanted >= 0;
-    this.#closeDue = this.#state === 'finishing';
-    const deadlines = this.deadlines;
-    deadlines.clearAll();
-    deadlines.set(Deadline.HEARTBEAT, now + this.heartbeatMs);
-    deadlines.set(Deadline.LIVENESS, now + this.deadAfterMs);
+    this.#live.circuitUp(now);
     this.#judgeDone();
   }
 
-  /** The circuit is gone. Whatever its socket still held may be lost; the replay has it. */
-  circuitLost(now: number): void {
+  /** The circuit is gone; `orderly`: by the peer's FIN. Whatever its socket still held may be lost; the replay has it. */
+  circuitLost(orderly: boolean, now: number): void {
     if (!this.attached) return;
+    // The peer ended its half behind our CLOSE(UNREAD): it has read it, and is not asked again.
+    const heard = orderly && this.#state === 'finishing' && this.#finishCode !== CloseCode.CLEAN && !this.#control.closeDue;
     this.#enter('circuitLost');
     this.#reader.stop();
-    this.deadlines.clearAll();
-    this.deadlines.set(Deadline.HOLD, now + this.holdMs + this.#holdExtraMs);
+    if (heard) return this.#end(this.#cause);
+    this.#live.detached(now + this.holdMs + this.#holdExtraMs);
+  }
+
+  /** A resume may renew the times that both ends agreed on. */
+  renew(heartbeatMs: number, holdMs: number): void {
+    this.#live.heartbeatMs = heartbeatMs;
+    this.holdMs = holdMs;
   }
 
   /** While a resume with a good MAC waits for its verdict, the session does not expire. */
   pauseHold(paused: boolean, now: number): void {
-    if (this.#state !== 'detached' && this.#state !== 'lingering') return;
-    if (paused) {
-      this.#holdLeftMs = Math.max(0, this.deadlines.at(Deadline.HOLD) - now);
-      this.deadlines.clear(Deadline.HOLD);
-    } else {
-      this.deadlines.set(Deadline.HOLD, now + this.#holdLeftMs);
-    }
+    if (this.#state === 'detached' || this.#state === 'lingering') this.#live.pauseHold(paused, now);
   }
 
   /** The code that this side ended the session with. */
   get closeCode(): CloseCode {
-    return this.#closeCode;
+    return this.#control.closeCode;
   }
 
   /** A session fresh from a record waits for its first circuit here. */
   waitForResume(now: number): void {
-    this.deadlines.set(Deadline.HOLD, now + this.holdMs + this.#holdExtraMs);
+    this.#live.detached(now + this.holdMs + this.#holdExtraMs);
   }
 
   /** The dialing side gives the frame that must come first on a new session's circuit. */
   confirmWith(mac: Buffer): void {
-    this.#confirm = mac;
+    this.#control.confirm = mac;
   }
 
   /**
@@ -256,11 +230,6 @@ export class SessionCore<Message> implements FrameSink {
     if (exact) this.finalsExact = true;
   }
 
-  /** Nothing heard for this long means that the circuit is dead. */
-  get deadAfterMs(): number {
-    return 2 * this.heartbeatMs + LIVENESS_GRACE_MS;
-  }
-
   /** Bare mode: the application is slow, and the socket must wait. A resumable circuit is never paused: that would hide its ACKs. */
   get wantsPause(): boolean {
     return false;
@@ -276,7 +245,7 @@ export class SessionCore<Message> implements FrameSink {
   /** Reads chunk[at, end) of the current circuit. @returns the index reached: call again with the rest when it is less than the end. */
   receive(chunk: Buffer, at: number, now: number): number {
     this.#now = now;
-    this.#heardMs = now;
+    this.#live.heardMs = now;
     const reached = this.#reader.read(chunk, at, chunk.length);
     this.settle(now);
     return reached;
@@ -284,8 +253,10 @@ export class SessionCore<Message> implements FrameSink {
 
   onData(bytes: Buffer, start: number, end: number, offset: number): void {
     if (this.#state === 'closed') return;
+    const { received } = this.inbound;
     const rule = this.inbound.data(bytes, start, end, offset);
-    if (rule !== null) this.onFault(rule);
+    if (rule !== null) return this.onFault(rule);
+    if (this.inbound.received > received && this.#credit < this.limits.controlBurst) this.#credit++;
   }
 
   onControl(type: number, bytes: Buffer, start: number, length: number): void {
@@ -314,7 +285,7 @@ export class SessionCore<Message> implements FrameSink {
         return length === 8 ? this.#onOffset(type, readU64(bytes, start)) : `F-5: a frame of type ${type} with ${length} bytes`;
       case Frame.PING:
         if (length !== 8) return `F-5: a PING of ${length} bytes`;
-        this.#pong = Buffer.from(bytes.subarray(start, start + 8));
+        this.#control.pong = Buffer.from(bytes.subarray(start, start + 8));
         return this.#charge();
       case Frame.PONG:
         if (length !== 8) return `F-5: a PONG of ${length} bytes`;
@@ -339,7 +310,7 @@ export class SessionCore<Message> implements FrameSink {
     const advances = acked > outbound.peerAcked || limit > outbound.peerLimit;
     const rule = outbound.ack(acked, limit, this.recyclable, this.circuit);
     if (rule !== null) return rule;
-    if (outbound.syncWanted >= 0 && outbound.syncOut < 0) this.#syncDue = true;
+    if (outbound.syncWanted >= 0 && outbound.syncOut < 0) this.#control.syncDue = true;
     return advances ? null : this.#charge();
   }
 
@@ -388,9 +359,13 @@ export class SessionCore<Message> implements FrameSink {
     return null;
   }
 
-  /** Charges a frame that moves nothing forward. */
+  /** Charges a frame that moves nothing forward. DATA pays for as many: who asks for an ACK that is on its way only lost a race. */
   #charge(): string | null {
-    return this.#control.take(this.#now) ? null : `F-7: more than ${this.limits.controlPerSecond} frames a second that advance nothing`;
+    if (this.#credit > 0) {
+      this.#credit--;
+      return null;
+    }
+    return this.#bucket.take(this.#now) ? null : `F-7: more than ${this.limits.controlPerSecond} frames a second that advance nothing`;
   }
 
   // ---------------------------------------------------------------- the application's side
@@ -415,7 +390,7 @@ export class SessionCore<Message> implements FrameSink {
     const end = outbound.end;
     if (outbound.peerAcked >= end) return end;
     outbound.syncWanted = Math.max(outbound.syncWanted, end);
-    if (outbound.syncOut < 0) this.#syncDue = true;
+    if (outbound.syncOut < 0) this.#control.syncDue = true;
     return end;
   }
 
@@ -430,12 +405,13 @@ export class SessionCore<Message> implements FrameSink {
     if (this.#state === 'closed') return;
     const inbound = this.inbound;
     if (inbound.settle()) {
-      if (inbound.acked - inbound.ackTold >= inbound.window / 4 || inbound.ended) this.#ackDue = true;
-      else if (this.deadlines.at(Deadline.ACK) === Infinity && this.attached) this.deadlines.set(Deadline.ACK, now + this.limits.ackDelayMs);
+      if (inbound.acked - inbound.ackTold >= inbound.window / 4 || inbound.ended) this.#control.ackDue = true;
+      else if (this.deadlines.at(Deadline.ACK) === Infinity && this.attached)
+        this.deadlines.set(Deadline.ACK, now + this.limits.ackDelayMs);
     }
     if (inbound.syncBelow >= 0 && inbound.acked >= inbound.syncBelow) {
       inbound.syncBelow = -1;
-      this.#ackDue = true;
+      this.#control.ackDue = true;
     }
     const error = inbound.streamError;
     if (error !== null) this.fail(CloseCode.FRAMING, error);
@@ -444,20 +420,26 @@ export class SessionCore<Message> implements FrameSink {
 
   /** The accepting side asks the dialing side to go elsewhere, or its application to wind down. */
   drain(notice: DrainNotice): void {
-    if (this.#state !== 'closed') this.#drainDue = notice;
+    if (this.#state !== 'closed') this.#control.drain = notice;
   }
 
   /** Ends the session at once with a code for the peer and an error for the application. */
   fail(code: CloseCode, error: SessionError, reason = ''): void {
     if (this.#state === 'closed') return;
-    this.#closeDue = this.attached;
-    this.#ackDue = this.attached;
-    this.#closeCode = code;
-    this.#closeReason = reason;
+    this.#control.closeDue = this.attached;
+    this.#control.ackDue = this.attached;
+    this.#control.closeCode = code;
+    this.#control.closeReason = reason;
     this.#end(error);
   }
 
-  /** An authenticated answer says that the peer ended the session: `acked` counts as a last ACK, then this side judges whether it is done. */
+  /** close() does not wait any longer: a side that is done ends as it is, another one fails. */
+  timeout(error: SessionError): void {
+    if (this.#state === 'finishing' || this.#state === 'lingering') this.#end(this.#cause);
+    else this.fail(CloseCode.TIMEOUT, error);
+  }
+
+  /** An authenticated answer says that the peer ended it: `acked` counts as a last ACK, then this side judges whether it is done. */
   concluded(finals: Positions | undefined, error: SessionError, now: number): void {
     if (finals !== undefined) this.applyFinals(finals, true);
     this.#now = now;
@@ -471,64 +453,34 @@ export class SessionCore<Message> implements FrameSink {
   /** @param queuedBytes what the circuit's socket holds and the kernel has not taken */
   tick(now: number, queuedBytes: number): void {
     this.#now = now;
-    const deadlines = this.deadlines;
+    const { deadlines } = this.#live;
     if (deadlines.due(Deadline.ACK, now)) {
       deadlines.clear(Deadline.ACK);
-      this.#ackDue = true;
+      this.#control.ackDue = true;
     }
-    if (deadlines.due(Deadline.HEARTBEAT, now)) this.#heartbeat(now);
-    if (deadlines.due(Deadline.LIVENESS, now)) this.#liveness(now);
-    if (deadlines.due(Deadline.WRITE_STALL, now)) this.#writeStall(now, queuedBytes);
-    if (deadlines.due(Deadline.HOLD, now)) this.#hold(now);
+    if (deadlines.due(Deadline.HEARTBEAT, now) && this.#live.heartbeat(now)) this.#quiet(now);
+    if (deadlines.due(Deadline.LIVENESS, now)) {
+      const verdict = this.#live.liveness(now);
+      if (verdict === 'ask') this.#control.pingDue = true;
+      else if (verdict !== null) this.#fault = verdict;
+    }
+    if (deadlines.due(Deadline.WRITE_STALL, now)) this.#fault = this.#live.writeStall(queuedBytes, now) ?? this.#fault;
+    if (deadlines.due(Deadline.HOLD, now) && this.#live.held(this.holdMs, now)) this.#expire();
   }
 
-  #heartbeat(now: number): void {
-    const quiet = now - this.#wroteMs >= this.heartbeatMs;
-    if (quiet) {
-      this.#ackDue = true;
-      if (now - this.#heardMs >= this.heartbeatMs) this.#pingDue = true;
-      this.inbound.inbox.rest();
-    }
-    this.deadlines.set(Deadline.HEARTBEAT, (quiet ? now : this.#wroteMs) + this.heartbeatMs);
-  }
-
-  #liveness(now: number): void {
-    const dueMs = this.#heardMs + this.deadAfterMs;
-    const lateMs = now - this.deadlines.at(Deadline.LIVENESS);
-    if (dueMs > now) {
-      this.deadlines.set(Deadline.LIVENESS, dueMs);
-    } else if (lateMs >= this.heartbeatMs) {
-      // The timer itself was late: this host slept. Ask before judging.
-      this.#pingDue = true;
-      this.deadlines.set(Deadline.LIVENESS, now + LIVENESS_GRACE_MS);
-    } else {
-      this.#fault = new SessionError('ERR_HEARTBEAT', `nothing heard for ${Math.round(now - this.#heardMs)} ms`);
-    }
-  }
-
-  /** The shell wrote, and the socket did not take all of it at once. */
+  /** The shell wrote; its socket holds so many bytes that the kernel has not taken. */
   queued(bytes: number, now: number): void {
-    if (bytes === 0) this.deadlines.clear(Deadline.WRITE_STALL);
-    else if (this.deadlines.at(Deadline.WRITE_STALL) === Infinity) this.deadlines.set(Deadline.WRITE_STALL, now + this.limits.writeStallMs);
-    this.#queuedBytes = bytes;
+    this.#live.queued(bytes, now);
   }
 
-  #writeStall(now: number, queuedBytes: number): void {
-    const moved = queuedBytes < this.#queuedBytes;
-    this.#queuedBytes = queuedBytes;
-    const heardDueMs = this.#heardMs + this.limits.writeStallMs;
-    if (queuedBytes === 0) this.deadlines.clear(Deadline.WRITE_STALL);
-    else if (moved) this.deadlines.set(Deadline.WRITE_STALL, now + this.limits.writeStallMs);
-    else if (heardDueMs > now) this.deadlines.set(Deadline.WRITE_STALL, heardDueMs);
-    else this.#fault = new SessionError('ERR_WRITE_STALL', `${queuedBytes} bytes wait and nothing was heard for ${this.limits.writeStallMs} ms`);
+  /** Nothing was written for a heartbeat: the peer must hear something, and an idle session gives memory back. */
+  #quiet(now: number): void {
+    this.#control.ackDue = true;
+    if (now - this.#live.heardMs >= this.heartbeatMs) this.#control.pingDue = true;
+    this.inbound.inbox.rest();
   }
 
-  #hold(now: number): void {
-    const lateMs = now - this.deadlines.at(Deadline.HOLD);
-    if (lateMs >= this.heartbeatMs) {
-      this.deadlines.set(Deadline.HOLD, now + Math.min(this.holdMs, LATE_GRACE_MS));
-      return;
-    }
+  #expire(): void {
     if (this.role === 'accept') this.#end(new SessionError('ERR_EXPIRED', `detached for ${this.holdMs} ms`));
     else if (this.#state === 'lingering' && this.#finishCode === CloseCode.CLEAN) this.#end(undefined);
     else this.#end(new SessionError('ERR_GAVE_UP', `no circuit for ${this.holdMs + this.#holdExtraMs} ms`));
@@ -542,100 +494,25 @@ export class SessionCore<Message> implements FrameSink {
    */
   transmit(out: Buffer[], budget: number, now: number): number {
     if (budget <= 0 || this.#state === 'detached' || this.#state === 'lingering') return 0;
-    const inbound = this.inbound;
-    const outbound = this.outbound;
+    const { inbound, outbound } = this;
+    const control = this.#control;
     const open = this.#state !== 'closed';
-    const ackNews = this.#ackDue || inbound.acked > inbound.ackTold;
-    const head = this.#headBytes();
+    const ackNews = control.ackDue || inbound.acked > inbound.ackTold;
+    const head = control.headBytes;
     let bytes = 0;
     let carried = -1;
-    if (ackNews && head === 0 && open && outbound.carriesAck) carried = inbound.acked;
-    else if (head > 0 || this.#ackDue || (ackNews && open && outbound.pending)) bytes = this.#putHead(out, head, ackNews, now);
-    if (carried >= 0) this.#ackWritten(carried);
+    if (ackNews && head === 0 && open && outbound.carriesAck) {
+      carried = inbound.acked;
+      control.ackWritten();
+    } else if (head > 0 || control.ackDue || (ackNews && open && outbound.pending)) {
+      bytes = control.putHead(out, ackNews, now);
+    }
+    if (!control.ackDue && inbound.acked === inbound.ackTold) this.#live.deadlines.clear(Deadline.ACK);
     if (open) bytes += outbound.transmit(out, budget - bytes, this.circuit, carried, inbound.limitTold);
-    bytes += this.#putTail(out, budget - bytes, open);
-    if (bytes > 0) this.#wroteMs = now;
+    // Behind all DATA, or not yet: END waits for the last byte, and CLOSE is only due when nothing else is.
+    bytes += control.putTail(out, open);
+    if (bytes > 0) this.#live.wroteMs = now;
     return bytes;
-  }
-
-  #headBytes(): number {
-    return (this.#confirm === null ? 0 : 20) + (this.#pong === null ? 0 : 12) + (this.#pingDue ? 12 : 0) + (this.#syncDue ? 12 : 0);
-  }
-
-  #putHead(out: Buffer[], headBytes: number, ackNews: boolean, now: number): number {
-    const bytes = headBytes + (ackNews ? ACK_FRAME_BYTES : 0);
-    const head = Buffer.allocUnsafe(bytes);
-    let at = 0;
-    if (this.#confirm !== null) at = putBytesFrame(head, at, Frame.CONFIRM, this.#confirm);
-    if (this.#pong !== null) at = putBytesFrame(head, at, Frame.PONG, this.#pong);
-    if (this.#pingDue) {
-      at = putFrameHeader(head, at, Frame.PING, 8);
-      writeU64(head, at, this.rtt.ping(now));
-      at += 8;
-    }
-    if (this.#syncDue) {
-      const wanted = this.outbound.syncWanted;
-      at = putU64Frame(head, at, Frame.SYNC, wanted < 0 ? this.outbound.peerAcked : wanted);
-      this.outbound.syncOut = wanted;
-    }
-    if (ackNews) {
-      putAck(head, at, this.inbound.acked, this.inbound.limit);
-      this.#ackWritten(this.inbound.acked);
-    }
-    this.#confirm = null;
-    this.#pong = null;
-    this.#pingDue = false;
-    this.#syncDue = false;
-    out.push(head);
-    return bytes;
-  }
-
-  #ackWritten(acked: number): void {
-    this.inbound.ackTold = acked;
-    this.inbound.limitTold = this.inbound.limit;
-    this.#ackDue = false;
-    this.deadlines.clear(Deadline.ACK);
-  }
-
-  /** END behind all DATA, then DRAIN and CLOSE behind everything. */
-  #putTail(out: Buffer[], budget: number, open: boolean): number {
-    const end = open && this.outbound.finDue && budget > 0;
-    const drain = this.#drainDue;
-    // CLOSE(0) of a dialing side that is done waits for END and ACK, which go first; other codes do not wait.
-    if (!end && drain === null && !this.#closeDue) return 0;
-    const tail = Buffer.allocUnsafe(12 + 13 + 256 + 14 + 256);
-    let at = 0;
-    if (end) {
-      at = putU64Frame(tail, at, Frame.END, this.outbound.fin);
-      this.outbound.finWritten();
-    }
-    if (drain !== null) at = this.#putDrain(tail, at, drain);
-    if (this.#closeDue) at = this.#putClose(tail, at);
-    out.push(tail.subarray(0, at));
-    return at;
-  }
-
-  #putDrain(tail: Buffer, at: number, drain: DrainNotice): number {
-    this.#drainDue = null;
-    const address = Buffer.from(drain.address).subarray(0, 256);
-    const body = putFrameHeader(tail, at, Frame.DRAIN, 9 + address.length);
-    tail[body] = drain.move ? DrainFlag.MOVE : DrainFlag.FINISH;
-    writeU32(tail, body + 1, drain.deadlineMs);
-    writeU32(tail, body + 5, drain.spreadMs);
-    tail.set(address, body + 9);
-    return body + 9 + address.length;
-  }
-
-  #putClose(tail: Buffer, at: number): number {
-    this.#closeDue = false;
-    const reason = reasonBytes(this.#closeReason);
-    const unread = this.#closeCode === CloseCode.UNREAD;
-    const length = 2 + (unread ? 8 : reason.length);
-    const body = putFrameHeader(tail, at, Frame.CLOSE, length);
-    writeU16(tail, body, this.#closeCode);
-    if (unread) writeU64(tail, body + 2, this.inbound.discardedBytes);
-    else tail.set(reason, body + 2);
-    return at + FRAME_HEADER_BYTES + length;
   }
 
   // ---------------------------------------------------------------- the end
@@ -647,15 +524,15 @@ export class SessionCore<Message> implements FrameSink {
     const unread = this.inbound.discardedBytes > 0;
     if (!unread && !this.inbound.ended) return;
     this.#finishCode = unread ? CloseCode.UNREAD : CloseCode.CLEAN;
-    this.#closeCode = this.#finishCode;
-    this.#closeDue = this.#state === 'attached';
+    this.#control.closeCode = this.#finishCode;
+    this.#control.closeDue = this.#state === 'attached';
     this.#cause = unread ? new SessionError('ERR_UNREAD', `${this.inbound.discardedBytes} bytes were not read`) : undefined;
     if (this.role === 'accept') {
-      this.#ackDue = this.#closeDue;
+      this.#control.ackDue = this.#control.closeDue;
       this.#end(this.#cause);
       return;
     }
-    this.#ackDue = this.#closeDue;
+    this.#control.ackDue = this.#control.closeDue;
     this.#enter('done');
   }
 

@@ -6,11 +6,11 @@ import type { SessionCore } from './session-core.ts';
 import { readU32, readU64, writeU32, writeU64 } from './wire.ts';
 
 const FORMAT = 1;
-/** format · END flags · window · peer window · heartbeat · hold · acked · peer limit · base · sent · generation · instance · ends of both sides */
+/** format · END flags · window · peer window · heartbeat · hold · acked · peer limit · base · sent · generation · instance · both ENDs */
 const HEADER_BYTES = 2 + 4 * 4 + 8 * 8;
 
-const FLAG_FIN = 0x01;
-const FLAG_PEER_END = 0x02;
+const FLAG_FIN = 1;
+const FLAG_PEER_END = 2;
 
 /** What a core is rebuilt from. */
 export interface Snapshot {
@@ -44,10 +44,19 @@ export function encodeSnapshot<Message>(core: SessionCore<Message>): Buffer {
   out[0] = FORMAT;
   out[1] = (outbound.fin >= 0 ? FLAG_FIN : 0) | (peerEnd >= 0 ? FLAG_PEER_END : 0);
   const terms = [inbound.window, outbound.peerWindow, core.heartbeatMs, core.holdMs];
-  terms.forEach((value, i) => writeU32(out, 2 + i * 4, value));
+  for (const [i, value] of terms.entries()) writeU32(out, 2 + i * 4, value);
   const { generation, instance } = core;
-  const numbers = [inbound.acked, outbound.peerLimit, base, outbound.sent, generation, instance, Math.max(0, outbound.fin), Math.max(0, peerEnd)];
-  numbers.forEach((value, i) => writeU64(out, 18 + i * 8, value));
+  const numbers = [
+    inbound.acked,
+    outbound.peerLimit,
+    base,
+    outbound.sent,
+    generation,
+    instance,
+    Math.max(0, outbound.fin),
+    Math.max(0, peerEnd),
+  ];
+  for (const [i, value] of numbers.entries()) writeU64(out, 18 + i * 8, value);
   out.set(bytes, HEADER_BYTES);
   return out;
 }
@@ -77,7 +86,8 @@ export function decodeSnapshot(record: Buffer): Snapshot {
   const end = base + bytes.length;
   const safe = [acked, peerLimit, base, sent, generation, instance].every((value) => value >= 0) && end < Number.MAX_SAFE_INTEGER;
   const whole = fin < 0 ? sent <= end : fin === end && sent <= end + 1;
-  if (!safe || !whole || base > sent || instance > generation || (peerEnd >= 0 && acked !== peerEnd + 1)) throw refused('that contradicts itself');
+  if (!safe || !whole || base > sent || instance > generation || (peerEnd >= 0 && acked !== peerEnd + 1))
+    throw refused('that contradicts itself');
   return snapshot;
 }
 

@@ -39,7 +39,9 @@ const rejectCodes: Readonly<Record<RejectCode, SessionErrorCode>> = {
 export function closeError(code: number, detail: Buffer): SessionError {
   const mapped = closeCodes[code] ?? 'ERR_PEER_DESTROYED';
   const told = code === CloseCode.UNREAD && detail.length === 8 ? `${readU64(detail, 0)} bytes unread` : safeText(detail.toString('utf8'));
-  return new SessionError(mapped, `the other end closed with code ${code}${told === '' ? '' : `: ${told}`}`);
+  // The other end could not read what this one wrote: of the two this one is to blame.
+  const options = mapped === 'ERR_FRAMING' ? ({ blame: 'caller' } as const) : {};
+  return new SessionError(mapped, `the other end closed with code ${code}${told === '' ? '' : `: ${told}`}`, options);
 }
 
 /** The error that a REJECTED stands for; `cause` is the CLOSE code of a session that had ended. */

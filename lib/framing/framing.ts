@@ -3,11 +3,14 @@
 
 /** How messages are laid out in the byte stream. One object serves any number of sessions: all state is in the halves. */
 export interface Framing<Message = Buffer> {
-  /** Names the layout with every option that changes bytes, for example `length-prefix/4`. At most 64 printable ASCII characters. Both ends must agree. */
+  /** The layout with every option that changes bytes, such as `length-prefix/4/big`: 1 to 64 printable ASCII characters, alike on both ends. */
   readonly name: string;
   decoder(limits: FramingLimits): Decoder<Message>;
   encoder(limits: FramingLimits): Encoder<Message>;
 }
+
+/** What can be sent where `Message` is received: framings of Buffers take any Uint8Array, and text as UTF-8. */
+export type Sendable<Message> = Message extends Buffer ? Uint8Array | string : Message;
 
 export interface FramingLimits {
   /** Largest payload of one message, in bytes, without delimiters, headers and escapes. */
@@ -32,7 +35,7 @@ export interface Decoder<Message> {
    *   The fault is final: every later call throws the same error.
    */
   decode(bytes: Buffer, start: number, end: number, sink: RangeSink): number;
-  /** Bytes taken that belong to a message not yet complete; 0 at a message boundary. At most messageBytes plus the layout's own overhead. */
+  /** Bytes taken of a message not yet complete; 0 at a message boundary. At most messageBytes plus the layout's own overhead. */
   readonly residueBytes: number;
   /** Makes the message of a range that decode() delivered. @throws SessionError ERR_FRAMING where the bytes are no such message (JSON). */
   message(buffer: Buffer, start: number, end: number): Message;
@@ -57,7 +60,7 @@ export interface ByteWriter {
   byte(value: number): void;
   /** Appends a copy of source[start, end). */
   copy(source: Uint8Array, start: number, end: number): void;
-  /** Appends the message's payload: a copy, or a reference where the caller lent it. Use it for whole payloads that are sent as they are. */
+  /** Appends a whole payload that is sent as it is: a copy, or a reference where the caller lent it. */
   payload(source: Uint8Array): void;
   /** Appends text whose encoded length is known. */
   text(value: string, encoding: TextEncoding, byteLength: number): void;
@@ -66,4 +69,4 @@ export interface ByteWriter {
 export type TextEncoding = 'utf8' | 'latin1' | 'ascii' | 'utf16le';
 
 /** The most that reserve() gives in one piece, in bytes. */
-export const MAX_RESERVE = 1024;
+export const MAX_RESERVE = 2048;

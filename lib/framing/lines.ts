@@ -22,7 +22,7 @@ import { Delimiter, MAX_DELIMITER_BYTES, type TextDelimiter, textClashes } from 
 import { Residue } from './internal/residue.ts';
 
 interface LinesOptions {
-  /** What ends a line, 1 to 8 bytes: '\n' (default), '\r\n', '\0' or any other. A string stands for its bytes in `encoding`, or in UTF-8. */
+  /** What ends a line, 1 to 8 bytes: '\n' (default), '\r\n', '\0' or any other. A string means its bytes in `encoding`, or in UTF-8. */
   readonly delimiter?: string | Uint8Array;
   /**
    * For peers that end lines with LF or CRLF as they please: one CR in front of the LF is taken off, and a line to be sent must not

@@ -2,11 +2,8 @@
 // For sockets that speak another protocol, and for tests.
 
 import { SessionError } from '../errors.ts';
-import type { Decoder, Encoder, Framing, FramingLimits, RangeSink } from './framing.ts';
+import type { Decoder, Encoder, Framing, FramingLimits, RangeSink, Sendable } from './framing.ts';
 import { GrowingWriter } from './internal/growing-writer.ts';
-
-/** What can be sent where `Message` is received: framings of Buffers take any Uint8Array, and text as UTF-8. */
-export type Sendable<Message> = Message extends Buffer ? Uint8Array | string : Message;
 
 /** 1 MiB a message, the default of sessions too. */
 const DEFAULT_LIMITS: FramingLimits = { messageBytes: 1_048_576 };

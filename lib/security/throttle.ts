@@ -1,4 +1,4 @@
-// Throttle: counts unfinished handshakes, accepts and failures per address, never per session id. Forgets an address once nothing of it is left.
+// Throttle: counts unfinished handshakes, accepts and failures per address, never per session id.
 import { Bucket } from '../core/bucket.ts';
 
 export interface ThrottleLimits {
@@ -85,5 +85,8 @@ export function key(address: string): string {
     while (groups.length < 8 - behind && groups.length < 4) groups.push('0');
     if (groups.length < 4 && tail !== '') groups.push(...tail.split(':'));
   }
-  return groups.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16)).join(':');
+  return groups
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':');
 }

@@ -3,7 +3,8 @@
 import { expect } from 'chai';
 import { cobs } from '../../lib/framing/cobs.ts';
 import { Deframer, encodeMessage } from '../../lib/framing/standalone.ts';
-import { bytes, framingContract, LIMIT, randomPayload } from '../contract/framing.ts';
+import { bytes, framingContract, randomPayload } from '../contract/framing.ts';
+import { LIMIT } from '../contract/framing-subject.ts';
 
 const run = (length: number): Buffer => Buffer.from(Array.from({ length }, (_, index) => (index % 255) + 1));
 

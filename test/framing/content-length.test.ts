@@ -3,7 +3,8 @@
 import { expect } from 'chai';
 import { contentLength, MAX_HEADER_BYTES } from '../../lib/framing/content-length.ts';
 import { Deframer, encodeMessage } from '../../lib/framing/standalone.ts';
-import { bytes, framingContract, type Garbage, LIMIT, randomPayload } from '../contract/framing.ts';
+import { bytes, framingContract, type Garbage, randomPayload } from '../contract/framing.ts';
+import { LIMIT } from '../contract/framing-subject.ts';
 
 const bad = (what: string, text: string): Garbage => ({ what, bytes: bytes(text), code: 'ERR_FRAMING' });
 const garbage: readonly Garbage[] = [

@@ -3,7 +3,8 @@
 import { expect } from 'chai';
 import { type DelimitedOptions, delimited } from '../../lib/framing/delimited.ts';
 import { Deframer, encodeMessage } from '../../lib/framing/standalone.ts';
-import { bytes, framingContract, type Garbage, LIMIT, randomPayload, type Traits } from '../contract/framing.ts';
+import { bytes, framingContract, type Garbage, randomPayload } from '../contract/framing.ts';
+import { LIMIT, type Traits } from '../contract/framing-subject.ts';
 
 const STX = 0x02;
 const ETX = 0x03;

@@ -8,7 +8,8 @@ import { lines } from '../../lib/framing/lines.ts';
 import { raw } from '../../lib/framing/raw.ts';
 import { Deframer, encodeMessage } from '../../lib/framing/standalone.ts';
 import type { Random } from '../../lib/testing/random.ts';
-import { bytes, framingContract, LIMIT, type Traits } from '../contract/framing.ts';
+import { bytes, framingContract } from '../contract/framing.ts';
+import { LIMIT, type Traits } from '../contract/framing-subject.ts';
 
 const cycle: { self?: unknown } = {};
 cycle.self = cycle;

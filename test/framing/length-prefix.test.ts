@@ -3,7 +3,8 @@
 import { expect } from 'chai';
 import { type LengthPrefixOptions, lengthPrefix } from '../../lib/framing/length-prefix.ts';
 import { Deframer, encodeMessage } from '../../lib/framing/standalone.ts';
-import { bytes, framingContract, LIMIT, randomPayload, type Traits } from '../contract/framing.ts';
+import { bytes, framingContract, randomPayload } from '../contract/framing.ts';
+import { LIMIT, type Traits } from '../contract/framing-subject.ts';
 import { countWork } from '../contract/work.ts';
 
 const refused = [5, null, undefined, {}, [1], new ArrayBuffer(2), '\ud800'];

@@ -4,7 +4,8 @@ import { expect } from 'chai';
 import { lines } from '../../lib/framing/lines.ts';
 import { Deframer, encodeMessage } from '../../lib/framing/standalone.ts';
 import type { Random } from '../../lib/testing/random.ts';
-import { bytes, framingContract, LIMIT, randomPayload, type Traits } from '../contract/framing.ts';
+import { bytes, framingContract, randomPayload } from '../contract/framing.ts';
+import { LIMIT, type Traits } from '../contract/framing-subject.ts';
 import { countWork } from '../contract/work.ts';
 
 const endless = (): { head: Buffer; filler: Buffer } => ({ head: Buffer.from('x'), filler: Buffer.from('y') });

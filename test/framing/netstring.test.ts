@@ -3,7 +3,8 @@
 import { expect } from 'chai';
 import { netstring } from '../../lib/framing/netstring.ts';
 import { Deframer, encodeMessage } from '../../lib/framing/standalone.ts';
-import { bytes, framingContract, LIMIT, randomPayload } from '../contract/framing.ts';
+import { bytes, framingContract, randomPayload } from '../contract/framing.ts';
+import { LIMIT } from '../contract/framing-subject.ts';
 
 framingContract(
   'netstring',

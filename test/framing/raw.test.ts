@@ -3,7 +3,8 @@
 import { expect } from 'chai';
 import { raw } from '../../lib/framing/raw.ts';
 import { encodeMessage } from '../../lib/framing/standalone.ts';
-import { framingContract, LIMIT, randomPayload } from '../contract/framing.ts';
+import { framingContract, randomPayload } from '../contract/framing.ts';
+import { LIMIT } from '../contract/framing-subject.ts';
 import { countWork } from '../contract/work.ts';
 
 framingContract('raw', raw, ['hello', Buffer.from([0, 255]), Buffer.alloc(LIMIT, 7), 'x'], [], {

@@ -3,7 +3,8 @@
 import { expect } from 'chai';
 import { Deframer, encodeMessage } from '../../lib/framing/standalone.ts';
 import { varint } from '../../lib/framing/varint.ts';
-import { bytes, framingContract, LIMIT, randomPayload } from '../contract/framing.ts';
+import { bytes, framingContract, randomPayload } from '../contract/framing.ts';
+import { LIMIT } from '../contract/framing-subject.ts';
 
 framingContract(
   'varint',

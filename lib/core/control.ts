@@ -1,0 +1,152 @@
+// Control: the frames of one side that wait to be written, other than DATA and END. What is due goes in as flags, bytes come out:
+// a head in front of the DATA of a write, and a tail behind it.
+import type { Inbound } from './inbound.ts';
+import type { Outbound } from './outbound.ts';
+import type { Rtt } from './rtt.ts';
+import { reasonBytes } from './text.ts';
+import {
+  ACK_FRAME_BYTES,
+  CloseCode,
+  DrainFlag,
+  FRAME_HEADER_BYTES,
+  Frame,
+  MAX_REASON_BYTES,
+  putAck,
+  putBytesFrame,
+  putFrameHeader,
+  putU64Frame,
+  writeU16,
+  writeU32,
+  writeU64,
+} from './wire.ts';
+
+/** What a DRAIN frame asks for. */
+export interface DrainNotice {
+  readonly move: boolean;
+  readonly deadlineMs: number;
+  readonly spreadMs: number;
+  readonly address: string;
+}
+
+/** PONG, PING and SYNC, each. */
+const SHORT_FRAME_BYTES = 12;
+const CONFIRM_FRAME_BYTES = 20;
+const TAIL_MAX_BYTES = 2 * (MAX_REASON_BYTES + 16) + SHORT_FRAME_BYTES;
+
+export class Control<Message> {
+  readonly #inbound: Inbound<Message>;
+  readonly #outbound: Outbound<Message>;
+  readonly #rtt: Rtt;
+  /** Must go first on the circuit of a new session. */
+  confirm: Buffer | null = null;
+  ackDue = false;
+  pingDue = false;
+  /** Token to send back; the newest PING is answered for all. */
+  pong: Buffer | null = null;
+  syncDue = false;
+  drain: DrainNotice | null = null;
+  closeDue = false;
+  closeCode: CloseCode = CloseCode.CLEAN;
+  closeReason = '';
+
+  constructor(inbound: Inbound<Message>, outbound: Outbound<Message>, rtt: Rtt) {
+    this.#inbound = inbound;
+    this.#outbound = outbound;
+    this.#rtt = rtt;
+  }
+
+  get due(): boolean {
+    if (this.ackDue || this.pingDue || this.syncDue || this.closeDue) return true;
+    return this.pong !== null || this.drain !== null || this.confirm !== null;
+  }
+
+  /** Bytes that the head needs, without an ACK. */
+  get headBytes(): number {
+    let bytes = this.confirm === null ? 0 : CONFIRM_FRAME_BYTES;
+    if (this.pong !== null) bytes += SHORT_FRAME_BYTES;
+    if (this.pingDue) bytes += SHORT_FRAME_BYTES;
+    return this.syncDue ? bytes + SHORT_FRAME_BYTES : bytes;
+  }
+
+  /** Pushes what goes in front of the DATA. @returns its bytes */
+  putHead(out: Buffer[], withAck: boolean, now: number): number {
+    const head = Buffer.allocUnsafe(this.headBytes + (withAck ? ACK_FRAME_BYTES : 0));
+    let at = 0;
+    if (this.confirm !== null) at = putBytesFrame(head, at, Frame.CONFIRM, this.confirm);
+    if (this.pong !== null) at = putBytesFrame(head, at, Frame.PONG, this.pong);
+    if (this.pingDue) {
+      at = putFrameHeader(head, at, Frame.PING, 8);
+      writeU64(head, at, this.#rtt.ping(now));
+      at += 8;
+    }
+    if (this.syncDue) {
+      const wanted = this.#outbound.syncWanted;
+      at = putU64Frame(head, at, Frame.SYNC, wanted < 0 ? this.#outbound.peerAcked : wanted);
+      this.#outbound.syncOut = wanted;
+    }
+    if (withAck) {
+      putAck(head, at, this.#inbound.acked, this.#inbound.limit);
+      this.ackWritten();
+    }
+    this.confirm = null;
+    this.pong = null;
+    this.pingDue = false;
+    this.syncDue = false;
+    out.push(head);
+    return head.length;
+  }
+
+  /** The present ACK is on its way. */
+  ackWritten(): void {
+    this.#inbound.ackTold = this.#inbound.acked;
+    this.#inbound.limitTold = this.#inbound.limit;
+    this.ackDue = false;
+  }
+
+  /** Pushes END (when it is next and `open`), DRAIN and CLOSE. @returns their bytes */
+  putTail(out: Buffer[], open: boolean): number {
+    const end = open && this.#outbound.finDue;
+    if (!end && this.drain === null && !this.closeDue) return 0;
+    const tail = Buffer.allocUnsafe(TAIL_MAX_BYTES);
+    let at = 0;
+    if (end) {
+      at = putU64Frame(tail, at, Frame.END, this.#outbound.fin);
+      this.#outbound.finWritten();
+    }
+    if (this.drain !== null) at = this.#putDrain(tail, at, this.drain);
+    if (this.closeDue) at = this.#putClose(tail, at);
+    out.push(tail.subarray(0, at));
+    return at;
+  }
+
+  /** A new circuit begins: what was due on the old one is due no more. */
+  reset(): void {
+    this.pong = null;
+    this.pingDue = true;
+    this.syncDue = this.#outbound.syncWanted >= 0;
+  }
+
+  #putDrain(tail: Buffer, at: number, drain: DrainNotice): number {
+    this.drain = null;
+    const address = reasonBytes(drain.address);
+    const body = putFrameHeader(tail, at, Frame.DRAIN, 9 + address.length);
+    tail[body] = drain.move ? DrainFlag.MOVE : DrainFlag.FINISH;
+    writeU32(tail, body + 1, drain.deadlineMs);
+    writeU32(tail, body + 5, drain.spreadMs);
+    tail.set(address, body + 9);
+    return body + 9 + address.length;
+  }
+
+  #putClose(tail: Buffer, at: number): number {
+    this.closeDue = false;
+    const unread = this.closeCode === CloseCode.UNREAD;
+    const reason = unread ? UNREAD_COUNT : reasonBytes(this.closeReason);
+    const body = putFrameHeader(tail, at, Frame.CLOSE, 2 + reason.length);
+    writeU16(tail, body, this.closeCode);
+    if (unread) writeU64(tail, body + 2, this.#inbound.discardedBytes);
+    else tail.set(reason, body + 2);
+    return at + FRAME_HEADER_BYTES + 2 + reason.length;
+  }
+}
+
+const UNREAD_COUNT = Buffer.alloc(8);

@@ -1,0 +1,103 @@
+// Liveness: when something must be written, when a silent circuit is dead, and when a detached session is over. Numbers and `now` in,
+// verdicts out. A timer that rings late means that this host slept; then nothing is judged before it has been asked for.
+import { SessionError } from '../errors.ts';
+import { Deadline, Deadlines } from './deadlines.ts';
+
+/** How long after two heartbeats a circuit may be silent. */
+export const LIVENESS_GRACE_MS = 5000;
+/** The most that an expiry check which ran late adds: asleep, this host could not hear the peer. */
+const LATE_GRACE_MS = 30_000;
+
+export class Liveness {
+  readonly deadlines: Deadlines = new Deadlines();
+  readonly #writeStallMs: number;
+  heartbeatMs: number;
+  heardMs = 0;
+  wroteMs = 0;
+  #queuedBytes = 0;
+  #holdLeftMs = 0;
+  #pauses = 0;
+
+  constructor(heartbeatMs: number, writeStallMs: number) {
+    this.heartbeatMs = heartbeatMs;
+    this.#writeStallMs = writeStallMs;
+  }
+
+  /** Nothing heard for this long means that the circuit is dead. */
+  get deadAfterMs(): number {
+    return 2 * this.heartbeatMs + LIVENESS_GRACE_MS;
+  }
+
+  circuitUp(now: number): void {
+    this.heardMs = now;
+    this.wroteMs = now;
+    this.#queuedBytes = 0;
+    this.#pauses = 0;
+    this.deadlines.clearAll();
+    this.deadlines.set(Deadline.HEARTBEAT, now + this.heartbeatMs);
+    this.deadlines.set(Deadline.LIVENESS, now + this.deadAfterMs);
+  }
+
+  detached(untilMs: number): void {
+    this.#pauses = 0;
+    this.deadlines.clearAll();
+    this.deadlines.set(Deadline.HOLD, untilMs);
+  }
+
+  /** Expiry stands still while a resume with a good MAC waits for its verdict; there may be several at once. */
+  pauseHold(paused: boolean, now: number): void {
+    if (paused) {
+      if (this.#pauses++ > 0) return;
+      this.#holdLeftMs = Math.max(0, this.deadlines.at(Deadline.HOLD) - now);
+      this.deadlines.clear(Deadline.HOLD);
+    } else if (this.#pauses > 0 && --this.#pauses === 0) {
+      this.deadlines.set(Deadline.HOLD, now + this.#holdLeftMs);
+    }
+  }
+
+  /** HEARTBEAT is due. @returns whether nothing was written for a whole heartbeat */
+  heartbeat(now: number): boolean {
+    const quiet = now - this.wroteMs >= this.heartbeatMs;
+    this.deadlines.set(Deadline.HEARTBEAT, (quiet ? now : this.wroteMs) + this.heartbeatMs);
+    return quiet;
+  }
+
+  /** LIVENESS is due. @returns why the circuit is dead; 'ask' when the peer must be asked first; null when it has been heard */
+  liveness(now: number): SessionError | 'ask' | null {
+    const dueMs = this.heardMs + this.deadAfterMs;
+    const lateMs = now - this.deadlines.at(Deadline.LIVENESS);
+    if (dueMs > now) {
+      this.deadlines.set(Deadline.LIVENESS, dueMs);
+      return null;
+    }
+    if (lateMs < this.heartbeatMs) return new SessionError('ERR_HEARTBEAT', `nothing heard for ${Math.round(now - this.heardMs)} ms`);
+    this.deadlines.set(Deadline.LIVENESS, now + LIVENESS_GRACE_MS);
+    return 'ask';
+  }
+
+  /** The socket holds so many bytes that the kernel has not taken. */
+  queued(bytes: number, now: number): void {
+    if (bytes === 0) this.deadlines.clear(Deadline.WRITE_STALL);
+    else if (this.deadlines.at(Deadline.WRITE_STALL) === Infinity) this.deadlines.set(Deadline.WRITE_STALL, now + this.#writeStallMs);
+    this.#queuedBytes = bytes;
+  }
+
+  /** WRITE_STALL is due. @returns why the circuit is dead, or null */
+  writeStall(queuedBytes: number, now: number): SessionError | null {
+    const moved = queuedBytes < this.#queuedBytes;
+    this.#queuedBytes = queuedBytes;
+    const heardDueMs = this.heardMs + this.#writeStallMs;
+    if (queuedBytes === 0) this.deadlines.clear(Deadline.WRITE_STALL);
+    else if (moved) this.deadlines.set(Deadline.WRITE_STALL, now + this.#writeStallMs);
+    else if (heardDueMs > now) this.deadlines.set(Deadline.WRITE_STALL, heardDueMs);
+    else return new SessionError('ERR_WRITE_STALL', `${queuedBytes} bytes wait and nothing was heard for ${this.#writeStallMs} ms`);
+    return null;
+  }
+
+  /** HOLD is due. @returns whether the session is over; a check that ran late gives the peer time to come back */
+  held(holdMs: number, now: number): boolean {
+    if (now - this.deadlines.at(Deadline.HOLD) < this.heartbeatMs) return true;
+    this.deadlines.set(Deadline.HOLD, now + Math.min(holdMs, LATE_GRACE_MS));
+    return false;
+  }
+}
