@@ -1,4 +1,4 @@
-// Behind: what a dialing side may write behind its first flight before the verdict: early data and PROOF behind RESUME, CONFIRM behind OPEN.
+// Behind: what a dialing side may write behind its first flight before the verdict: early data and PROOF, or CONFIRM.
 // Chunks go in; the awaited MAC and the early data come out. Bounded: a stranger must not make the server hold more.
 import { FRAME_HEADER_BYTES, Frame, MAC_BYTES, MAX_EARLY_DATA_BYTES } from './core/wire.ts';
 import { SessionError } from './errors.ts';

@@ -85,6 +85,23 @@ export class Budget {
   }
 }
 
+/** What one holder has of a budget. */
+export class Share {
+  readonly #budget: Budget;
+  #bytes = 0;
+
+  constructor(budget: Budget) {
+    this.#budget = budget;
+  }
+
+  set(bytes: number): void {
+    if (bytes === this.#bytes) return;
+    const grown = bytes - this.#bytes;
+    this.#bytes = bytes;
+    this.#budget.add(grown);
+  }
+}
+
 let shared: Budget | undefined;
 
 /** The budget of the process, with the limit that its first server or client asked for. */

@@ -137,14 +137,14 @@ export class Circuit {
   }
 
   /** Ends in order: our half now, then reads until the peer's end, destroys late. Closing with unread bytes would make the kernel reset. */
-  finish(): void {
+  finish(lingerMs: number = LINGER_MS): void {
     if (this.#over || this.#finishing) return;
     this.#finishing = true;
     this.held = false;
     this.#socket.end();
     if (this.#socket.readableEnded) return this.destroy();
     this.#linger = new Alarm(() => this.destroy());
-    this.#runtime.arm(this.#linger, this.#runtime.now() + LINGER_MS);
+    this.#runtime.arm(this.#linger, this.#runtime.now() + lingerMs);
   }
 
   /** Ends at once, with a reset where there is one: the peer must not take it for an orderly end. */

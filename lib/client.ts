@@ -126,7 +126,9 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
    * @throws SessionError: the cause of its end where the server refused; ERR_INVALID_OPTION for bytes that are no record
    */
   async resume(record: Uint8Array, options: Abortable = {}): Promise<Session<Message>> {
+    const { signal } = options;
     if (this.#closed) throw new SessionError('ERR_CLOSED', 'resume() on a client that was closed');
+    if (signal?.aborted) throw aborted(signal);
     const bytes = Buffer.from(record);
     if (bytes.length < RECORD_HEADER_BYTES || bytes[0] !== RECORD_FORMAT) throw invalid('record', 'is no session record of this version');
     const id = Buffer.from(bytes.subarray(3, 3 + SESSION_ID_BYTES));
@@ -141,10 +143,12 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
     );
     restore(core, snapshot);
     const { session, dialer, driver } = this.#make(core, { id, keys, bound: bytes[1] === 1, node: bytes[2] as number }, 0, false);
+    let onAbort = (): void => {};
     const attached = new Promise<void>((resolve, reject) => {
       session.once('attached', () => resolve());
       session.once('close', (cause) => (cause === undefined ? resolve() : reject(cause)));
-      options.signal?.addEventListener('abort', () => reject(aborted(options.signal as AbortSignal)), { once: true });
+      onAbort = () => reject(aborted(signal as AbortSignal));
+      signal?.addEventListener('abort', onAbort, { once: true });
     });
     core.waitForResume(this.#now);
     dialer.begin(driver, false);
@@ -154,6 +158,8 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
     } catch (error) {
       session.destroy();
       throw error;
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
     }
     return session;
   }

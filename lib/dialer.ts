@@ -143,7 +143,7 @@ export class Dialer<Message> implements SessionHost<Message>, AttemptHost {
   connected(_attempt: Attempt, circuit: Circuit): void {
     const { core } = this.#driver;
     const { runtime } = this.#options.settings;
-    if (core.generation >= Number.MAX_SAFE_INTEGER) throw new SessionError('ERR_EXHAUSTED', 'no generation is left');
+    if (core.generation >= Number.MAX_SAFE_INTEGER) return this.#conclude(new SessionError('ERR_EXHAUSTED', 'no generation is left'));
     core.generation++;
     if (!this.#accepted && !this.#jumped) core.instance = core.generation;
     // From the RESUME on only the new circuit counts: bytes read from the old one would make these positions wrong.

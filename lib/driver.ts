@@ -1,6 +1,6 @@
 // SessionDriver: the shell around one SessionCore. Bytes from the circuit go in, one write per tick goes out; after every input it runs the
 // same steps: drop a bad circuit, finish, wake those who wait, schedule a flush, arm the alarm. The public face is Session.
-import type { Budget, Holder } from './budget.ts';
+import { type Budget, type Holder, Share } from './budget.ts';
 import type { Circuit, CircuitInfo, CircuitOwner } from './circuit.ts';
 import type { Consumer, Source } from './consumers.ts';
 import type { Positions } from './core/handshake.ts';
@@ -19,7 +19,7 @@ export interface SessionHost<Message> {
   detached(driver: SessionDriver<Message>, cause: SessionError): void;
   /** The core has something to say: a DRAIN, a SUPERSEDED, or the peer's CLOSE behind the end. */
   noticed(driver: SessionDriver<Message>): void;
-  /** The session is over for its application. Its last frames may still be on their way. */
+  /** The session is over for its application; its last frames may still be on their way. */
   ended(driver: SessionDriver<Message>, cause: SessionError | undefined): void;
 }
 
@@ -37,18 +37,21 @@ const outgoing: Buffer[] = [];
 /** This much not yet written is written at once instead of at the end of the tick. */
 const FLUSH_BYTES = 65_536;
 
+/** What still comes on a circuit that a newer one replaced is dropped. */
+const SUPERSEDED_LINGER_MS = 1000;
+
 export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Holder {
   readonly core: SessionCore<Message>;
   readonly settings: Settings<Message>;
   readonly waiters: Waiters = new Waiters();
   readonly #host: SessionHost<Message>;
   readonly #budget: Budget;
+  readonly #share: Share;
   readonly #alarm: Alarm;
   #face!: Face;
   #circuit: Circuit | null = null;
   #consumer: Consumer | null = null;
   #told: SessionError | undefined;
-  #heldBytes = 0;
   #ended = false;
   #frozen = false;
   #flushScheduled = false;
@@ -62,6 +65,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     this.settings = settings;
     this.#host = host;
     this.#budget = budget;
+    this.#share = new Share(budget);
     this.#alarm = new Alarm((now) => this.#ring(now));
   }
 
@@ -72,20 +76,16 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   get id(): string {
     return this.#face.id;
   }
-
   get ended(): boolean {
     return this.#ended;
   }
-
-  /** The cause of the end with its loss, as `close` told it. */
+  /** The cause of the end with its loss. */
   get told(): SessionError | undefined {
     return this.#told;
   }
-
   get circuit(): Circuit | null {
     return this.#circuit;
   }
-
   get consumed(): boolean {
     return this.#consumer !== null;
   }
@@ -108,6 +108,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   }
 
   end(): void {
+    if (this.#ended) return;
     this.core.end(this.now);
     this.touched();
   }
@@ -175,14 +176,13 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     circuit.held = false;
     if (rest.length > 0) circuit.onData(rest);
     // It may have died between its handshake and now, when nobody was told of it.
-    const lost = circuit.over && this.#circuit === circuit;
-    if (lost) this.#detach(new SessionError('ERR_CIRCUIT_LOST', 'the connection was lost at once'), false);
+    if (circuit.over && this.#circuit === circuit) this.#detach(new SessionError('ERR_CIRCUIT_LOST', 'lost at once'), false);
     else this.#flush();
   }
 
   /** While a newer circuit is tried, the old one is neither read nor written. */
   set frozen(frozen: boolean) {
-    if (this.#circuit === null || this.#frozen === frozen) return;
+    if (this.#circuit === null) return;
     this.#frozen = frozen;
     this.#circuit.held = frozen;
     if (!frozen) this.#flush();
@@ -221,7 +221,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     if (this.core.role === 'accept' && !this.#frozen) {
       // In order, so that a process which lost its session to another learns it: a reset could swallow the frame.
       before.write([supersededFrame(this.core.generation)]);
-      before.finish();
+      before.finish(SUPERSEDED_LINGER_MS);
     } else {
       before.destroy();
     }
@@ -269,11 +269,15 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     this.#arm();
   }
 
-  /** Flushes at the end of this tick. */
+  /** Flushes at the end of this tick; a full socket calls by itself when it has room. */
   schedule(): void {
-    if (this.#flushScheduled || this.#circuit === null) return;
+    if (this.#flushScheduled || this.#circuit === null || this.#room(this.#circuit) <= 0) return;
     this.#flushScheduled = true;
     this.settings.runtime.defer(flush, this as unknown as SessionDriver<unknown>);
+  }
+
+  #room(circuit: Circuit): number {
+    return this.settings.limits.socketBytes - circuit.queuedBytes;
   }
 
   /** @internal */
@@ -287,17 +291,17 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     if (circuit === null || this.#frozen || this.#ended) return;
     const { core } = this;
     const now = this.now;
-    if (core.transmit(outgoing, this.settings.limits.socketBytes - circuit.queuedBytes, now) > 0) {
+    // What touched() would schedule below is for a later turn: a tick without end would let no byte in.
+    this.#flushScheduled = true;
+    if (core.transmit(outgoing, this.#room(circuit), now) > 0) {
       circuit.write(outgoing);
       outgoing.length = 0;
       core.queued(circuit.queuedBytes, now);
     }
     if (core.halfCloses) circuit.end();
     this.touched();
-    // The kernel took all, and there is more: others get their turn first. Otherwise the socket's drain calls again.
-    if (!core.wantsTransmit || circuit.queuedBytes > 0 || this.#flushScheduled || this.#circuit !== circuit) return;
-    this.#flushScheduled = true;
-    this.settings.runtime.yield(flush, this as unknown as SessionDriver<unknown>);
+    this.#flushScheduled = core.wantsTransmit && this.#circuit === circuit && this.#room(circuit) > 0;
+    if (this.#flushScheduled) this.settings.runtime.yield(flush, this as unknown as SessionDriver<unknown>);
   }
 
   #ring(now: number): void {
@@ -324,11 +328,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
 
   #account(): void {
     const { inbound, outbound } = this.core;
-    const held = outbound.heldBytes + (inbound.received - inbound.acked);
-    if (held === this.#heldBytes) return;
-    const grown = held - this.#heldBytes;
-    this.#heldBytes = held;
-    this.#budget.add(grown);
+    this.#share.set(outbound.heldBytes + (inbound.received - inbound.acked));
   }
 
   // ---------------------------------------------------------------- the end
@@ -337,7 +337,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   #finish(lost?: SessionError): void {
     this.#ended = true;
     const { core } = this;
-    const cause = core.cause === undefined ? undefined : withLoss(core.cause, lossOf(core));
+    const cause = core.cause && withLoss(core.cause, lossOf(core));
     this.#told = cause;
     this.settings.runtime.disarm(this.#alarm);
     const circuit = this.#circuit;
@@ -345,8 +345,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     core.inbound.inbox.clear();
     core.outbound.egress.clear();
     this.#budget.forget(this);
-    this.#budget.add(-this.#heldBytes);
-    this.#heldBytes = 0;
+    this.#share.set(0);
     this.#host.ended(this, cause);
     this.#consumer?.ended(cause);
     this.#consumer = null;
@@ -373,7 +372,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     }
   }
 
-  get stats(): { readonly outboundBytes: number; readonly inboundBytes: number } {
+  get stats(): Holder['stats'] {
     const { inbound, outbound } = this.core;
     return { outboundBytes: outbound.heldBytes, inboundBytes: inbound.received - inbound.acked };
   }
@@ -397,5 +396,5 @@ function flush(driver: SessionDriver<unknown>): void {
 }
 
 function end(driver: SessionDriver<unknown>): void {
-  if (!driver.ended) driver.end();
+  driver.end();
 }

@@ -213,14 +213,15 @@ export class Greeter<Message> implements SessionHost<Message> {
 
   /** The peer's CLOSE came behind the end: it knows, and nothing need be remembered. */
   noticed(driver: SessionDriver<Message>): void {
-    if (driver.ended && driver.core.peerClosed) this.registry.tombstones.delete(driver.id);
+    if (driver.ended && driver.core.peerClosed && driver.told === undefined) this.registry.tombstones.delete(driver.id);
   }
 
   ended(driver: SessionDriver<Message>, cause: SessionError | undefined): void {
     const entry = this.registry.remove(driver.id);
     if (entry === undefined) return;
     const { core } = driver;
-    if (!core.peerClosed) {
+    // Who has read our end and told so need not ask; everybody else may come back and must learn how it ended.
+    if (!core.peerClosed || cause !== undefined) {
       const { keys, bound, principal, opened } = entry;
       const { generation, instance } = core;
       const finals = core.positions();

@@ -265,8 +265,6 @@ export class Greeting<Message> implements CircuitOwner {
     if (tombstone !== undefined) {
       const refusal = judgeGeneration(tombstone, flight);
       if (refusal !== 0) return this.#reject(refusal, asked, { generation: tombstone.generation });
-      tombstone.generation = flight.generation;
-      tombstone.instance = flight.instance;
       return this.#reject(greeter.tombstoneCode(tombstone), asked, { cause: tombstone.cause, positions: tombstone.finals });
     }
     const provisional = greeter.registry.findProvisional(id, this.#now);

@@ -93,7 +93,7 @@ export const HEARTBEAT_MS: { readonly min: number; readonly max: number } = { mi
 export interface SharedOptions<Message> {
   /** Cuts the byte stream into messages. Both ends need the same. */
   readonly framing: Framing<Message>;
-  /** Each end writes something this often. 15 s: below the idle timeout of common NATs and balancers (60 s). The smaller one of both ends. */
+  /** Each end writes something this often. 15 s: below the idle timeout of common NATs and balancers (60 s). The smaller of both. */
   readonly heartbeatMs?: number;
   /** How long a session outlives its circuit. 300 s: as XMPP servers do. The client asks, the server grants at most its own. */
   readonly holdMs?: number;
@@ -101,7 +101,7 @@ export interface SharedOptions<Message> {
   readonly window?: number;
   /** A secret of at least 16 random bytes that both ends know. It is mixed into the keys and never sent. */
   readonly psk?: Uint8Array;
-  /** false: when the peer has ended and all is consumed, this side ends too. true: it stays open until end(). Default false, as node:net. */
+  /** false: when the peer has ended and all is consumed, this side ends too. true: it stays open until end(). Default false. */
   readonly allowHalfOpen?: boolean;
   /** Speak no session protocol: bytes and framing only, and the session lives as long as its one connection. */
   readonly bare?: boolean;

@@ -36,8 +36,8 @@ export interface Live<Message> extends Known {
 }
 
 export interface Tombstone extends Known {
-  generation: number;
-  instance: number;
+  readonly generation: number;
+  readonly instance: number;
   readonly cause: CloseCode;
   readonly finals: Positions;
   readonly untilMs: number;

@@ -2,6 +2,7 @@
 // Two sessions over real loopback sockets, a file as lines from client to server and as 64 KiB blocks from server to client, while a
 // proxy between them cuts circuits in the middle of the traffic. Ends with the SHA-256 of both ends; exit code 1 if anything differs.
 
+import { relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { lengthPrefix } from 'outlast/framing/length-prefix';
 import { lines } from 'outlast/framing/lines';
@@ -56,7 +57,7 @@ async function main(): Promise<void> {
     Lane.open({ ...up, messages: linesOf(material.bytes) }),
     Lane.open({ ...down, messages: blocksOf(material.bytes), spoil: (message) => [message] }),
   ]);
-  console.log(`${material.name} (${(fileBytes / MIB).toFixed(1)} MiB, seed ${seed})`);
+  console.log(`${relative(process.cwd(), material.name)} (${(fileBytes / MIB).toFixed(1)} MiB, seed ${seed})`);
   console.log('lines go from the client to the server, blocks of 64 KiB from the server to the client, over a network that is cut');
   const run: Run = { lanes, cutsWanted, fileBytes, startedMs: performance.now(), manual: false, over: false };
   const screen = new Screen(lanes);

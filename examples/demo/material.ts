@@ -16,7 +16,7 @@ const TEXT = /\.(js|cjs|mjs|ts|json|md|txt)$/;
 /** The file at `path`; without one, the largest text of a few MiB under node_modules; where there is none, text made here. */
 export async function findMaterial(path: string | undefined): Promise<Material> {
   const found = path ?? (await largestText(fileURLToPath(new URL('../../node_modules', import.meta.url))));
-  if (found === undefined) return { name: 'text made for the purpose', bytes: madeText() };
+  if (found === undefined) return { name: 'made-for-the-purpose.txt', bytes: madeText() };
   const bytes = await readFile(found);
   if (bytes.length === 0) throw new Error(`${found} is empty`);
   return { name: found, bytes };

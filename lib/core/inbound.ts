@@ -51,7 +51,8 @@ export class Inbound<Message> {
 
   /** What the peer may send up to: it never shrinks, because neither `acked` nor the window does. */
   get limit(): number {
-    return this.acked + this.window;
+    // The last offset is left for END (S-9).
+    return Math.min(this.acked + this.window, Number.MAX_SAFE_INTEGER - 1);
   }
 
   get ended(): boolean {
@@ -60,8 +61,9 @@ export class Inbound<Message> {
 
   /** A fault of the framing that everything in front of has been handed out of. */
   get streamError(): SessionError | null {
-    const error = this.inbox.error;
-    return error !== null && !this.inProgress && this.inbox.waiting === 0 ? error : this.#truncated;
+    // `ready` decodes on where bytes wait, so that a fault in them is not left for the next chunk to find.
+    if (this.inProgress || this.inbox.ready) return null;
+    return this.inbox.error ?? this.#truncated;
   }
 
   /** True once a fault lies in the bytes taken, even if messages in front of it still wait. */
@@ -134,7 +136,7 @@ export class Inbound<Message> {
 
   /** END behind half a message: no more of it will come. */
   get #truncated(): SessionError | null {
-    if (this.peerEnd < 0 || this.#discarding || this.inProgress || this.inbox.decoder.residueBytes === 0 || this.inbox.ready) return null;
+    if (this.peerEnd < 0 || this.#discarding || this.inbox.decoder.residueBytes === 0) return null;
     return new SessionError('ERR_TRUNCATED', `the stream ended with ${this.inbox.decoder.residueBytes} bytes of an unfinished message`);
   }
 }

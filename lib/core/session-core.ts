@@ -310,7 +310,7 @@ export class SessionCore<Message> implements FrameSink {
     const advances = acked > outbound.peerAcked || limit > outbound.peerLimit;
     const rule = outbound.ack(acked, limit, this.recyclable, this.circuit);
     if (rule !== null) return rule;
-    if (outbound.syncWanted >= 0 && outbound.syncOut < 0) this.#control.syncDue = true;
+    if (outbound.syncOut < 0) this.#control.syncDue = outbound.syncWanted >= 0;
     return advances ? null : this.#charge();
   }
 

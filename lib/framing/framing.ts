@@ -3,7 +3,7 @@
 
 /** How messages are laid out in the byte stream. One object serves any number of sessions: all state is in the halves. */
 export interface Framing<Message = Buffer> {
-  /** The layout with every option that changes bytes, such as `length-prefix/4/big`: 1 to 64 printable ASCII characters, alike on both ends. */
+  /** The layout with every option that changes bytes, such as `length-prefix/4/big`: 1 to 64 printable ASCII characters. */
   readonly name: string;
   decoder(limits: FramingLimits): Decoder<Message>;
   encoder(limits: FramingLimits): Encoder<Message>;

@@ -67,6 +67,9 @@ export class Pair<Message> implements AsyncDisposable {
     if (carrier === 'duplex') {
       const connect = (): Duplex => {
         const [near, far] = duplexPair();
+        // As on a wire: one end that is gone is the end of the other.
+        near.once('close', () => far.destroy());
+        far.once('close', () => near.destroy());
         server.accept(far);
         return near;
       };
@@ -226,7 +229,7 @@ export async function takeAll<Message>(session: Session<Message>): Promise<Messa
 
 /** Sends everything back until the peer ends. The promise is settled with the loop. */
 export async function echo<Message>(session: Session<Message>): Promise<void> {
-  for await (const message of session) if (!session.send(message)) await session.drained();
+  for await (const message of session) if (!session.send(message as Message)) await session.drained();
 }
 
 /** Refusals of a server, in order. */
