@@ -234,7 +234,7 @@ async function obey(order: Order): Promise<Answer> {
   return { ms: await (bare ? sendBare : sendSession)(order.port, source, order.count) };
 }
 
-process.on('message', (order: Order | 'end') => {
-  if (order === 'end') return process.disconnect();
+process.on('message', (order: Order) => {
   obey(order).then((answer) => process.send?.(answer));
 });
+process.on('disconnect', () => process.exit());

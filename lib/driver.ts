@@ -99,7 +99,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     const { core } = this;
     const room = core.send(message, lend);
     if (this.#circuit === null) this.#account();
-    else if (core.outbound.egress.end - core.outbound.cursor >= FLUSH_BYTES) this.#flush();
+    else if (core.outbound.sendableBytes >= FLUSH_BYTES && this.#room(this.#circuit) > 0) this.#flush();
     else this.schedule();
     if (!this.#budget.full) return room;
     core.outbound.needDrain = true;
@@ -342,11 +342,12 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     this.settings.runtime.disarm(this.#alarm);
     const circuit = this.#circuit;
     if (circuit !== null) this.#sayLast(circuit);
-    core.inbound.inbox.clear();
-    core.outbound.egress.clear();
     this.#budget.forget(this);
     this.#share.set(0);
     this.#host.ended(this, cause);
+    // Behind the host, whose tombstone takes the final positions.
+    core.inbound.inbox.clear();
+    core.outbound.egress.clear();
     this.#consumer?.ended(cause);
     this.#consumer = null;
     this.waiters.end(cause);

@@ -114,7 +114,10 @@ const table: Readonly<Record<SessionErrorCode, Row>> = {
   ERR_PEER_DESTROYED: peer('the other end called destroy()', 'look into the log of the other end'),
 
   // -- blame: network
-  ERR_CIRCUIT_LOST: network('the connection was closed or reset', 'nothing: the session lives on and the client redials'),
+  ERR_CIRCUIT_LOST: network(
+    'the connection was closed or reset',
+    'nothing: the session lives on and the client redials; a bare session ends with its connection',
+  ),
   ERR_HEARTBEAT: network('nothing was heard for two heartbeats and five seconds', 'nothing: the session lives on and the client redials'),
   ERR_WRITE_STALL: network(
     'the network took no byte and brought none for writeStallMs',
@@ -138,7 +141,7 @@ const table: Readonly<Record<SessionErrorCode, Row>> = {
   ),
 
   // -- blame: policy
-  ERR_BUSY: policy('the server is at one of its limits', 'try later, or raise the limit that its log names', true),
+  ERR_BUSY: policy('the server is at one of its limits', 'try later, or raise the limits of the server', true),
   ERR_DRAINING: policy('the server is shutting down', 'try again, elsewhere if there is a choice', true),
   ERR_RETRY_LATER: policy('the server cannot decide now', 'try again after the time it named', true),
   ERR_AUTH: policy('authenticate or authorizeResume refused', 'check the credentials and what the server asks for'),

@@ -80,6 +80,7 @@ export class Greeting<Message> implements CircuitOwner {
   circuitWritable(): void {}
 
   circuitLost(_circuit: Circuit, error: SessionError): void {
+    if (this.#ended) return;
     if (this.#provisional !== null) this.#greeter.registry.orphan(this.#provisional, this.#now);
     this.#over();
     this.#greeter.turnedAway(this.#circuit, error, false);
@@ -193,6 +194,10 @@ export class Greeting<Message> implements CircuitOwner {
     if (!provisional.keys.verify('confirm', parts, this.#binding(provisional), frame.mac)) {
       throw new SessionError('ERR_HANDSHAKE', 'the MAC of CONFIRM is wrong');
     }
+    // A RESUME may have made it real meanwhile: this circuit was stalled, and delivers late.
+    if (this.#greeter.registry.provisional.get(provisional.id) !== provisional) {
+      throw new SessionError('ERR_STALE_GENERATION', 'CONFIRM for a session that a newer circuit confirmed, or that had to make room');
+    }
     this.#provisional = null;
     this.#over();
     const entry = this.#greeter.make(provisional);
@@ -265,7 +270,10 @@ export class Greeting<Message> implements CircuitOwner {
     if (tombstone !== undefined) {
       const refusal = judgeGeneration(tombstone, flight);
       if (refusal !== 0) return this.#reject(refusal, asked, { generation: tombstone.generation });
-      return this.#reject(greeter.tombstoneCode(tombstone), asked, { cause: tombstone.cause, positions: tombstone.finals });
+      const code = greeter.tombstoneCode(tombstone);
+      // Only CLOSED carries a CAUSE (H-20).
+      const cause = code === RejectCode.CLOSED ? tombstone.cause : undefined;
+      return this.#reject(code, asked, { cause, positions: tombstone.finals });
     }
     const provisional = greeter.registry.findProvisional(id, this.#now);
     const entry = greeter.registry.live.get(id) ?? (provisional === undefined ? undefined : greeter.make(provisional));
@@ -323,10 +331,12 @@ export class Greeting<Message> implements CircuitOwner {
     if (this.#provisional !== null) this.#greeter.registry.orphan(this.#provisional, this.#now);
     if (error.code === 'ERR_VERSION') return this.#reject(RejectCode.VERSION, undefined, {});
     if (error.code === 'ERR_UNSUPPORTED') return this.#reject(RejectCode.UNSUPPORTED, undefined, { reason: error.message });
+    // A slow or failing hook of this server is not the address's fault.
+    const blamed = error.blame === 'peer' || (error.code === 'ERR_HANDSHAKE_TIMEOUT' && this.#phase !== 'deciding');
     this.#over();
     // Not a byte to strangers: what they speak could give an answer another meaning.
     this.#circuit.destroy();
-    this.#greeter.turnedAway(this.#circuit, error, error.code !== 'ERR_BUSY' && error.code !== 'ERR_SHUTDOWN');
+    this.#greeter.turnedAway(this.#circuit, error, blamed);
   }
 
   #earlier(asked: Asked): Buffer[] {

@@ -39,9 +39,18 @@ export class Alarm {
 const SLOTS = 1024;
 const SLOT_MS = 16;
 
+/** Node's timers, or a test's. */
+export interface Timers {
+  set(task: (wheel: Wheel) => void, ms: number, wheel: Wheel): NodeJS.Timeout;
+  clear(timer: NodeJS.Timeout): void;
+}
+
+const nodeTimers: Timers = { set: (task, ms, wheel) => setTimeout(task, ms, wheel), clear: (timer) => clearTimeout(timer) };
+
 /** A hashed timer wheel: one Node timer for any number of alarms, set to the next slot that holds one. */
 export class Wheel {
   readonly #now: () => number;
+  readonly #timers: Timers;
   // A ring of list heads. An alarm further away than one round stays in its slot and is looked at once a round.
   readonly #slots: (Alarm | null)[] = new Array<Alarm | null>(SLOTS).fill(null);
   #armed = 0;
@@ -49,8 +58,9 @@ export class Wheel {
   #timer: NodeJS.Timeout | null = null;
   #wakeMs = Infinity;
 
-  constructor(now: () => number) {
+  constructor(now: () => number, timers: Timers = nodeTimers) {
     this.#now = now;
+    this.#timers = timers;
     this.#turnedMs = this.#slotOf(now());
   }
 
@@ -97,15 +107,15 @@ export class Wheel {
   }
 
   #stop(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#timer !== null) this.#timers.clear(this.#timer);
     this.#timer = null;
     this.#wakeMs = Infinity;
   }
 
   #sleep(slotMs: number): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#timer !== null) this.#timers.clear(this.#timer);
     this.#wakeMs = slotMs;
-    this.#timer = setTimeout(turn, Math.max(1, Math.ceil(slotMs - this.#now())), this);
+    this.#timer = this.#timers.set(turn, Math.max(1, Math.ceil(slotMs - this.#now())), this);
   }
 
   /** @internal Rings what is due, and sleeps until the next slot that holds an alarm. */
@@ -125,8 +135,14 @@ export class Wheel {
     // Earliest first. Taken out before any rings: a ring may arm and disarm others.
     due.sort((a, b) => a.dueMs - b.dueMs);
     for (const alarm of due) this.#remove(alarm);
-    for (const alarm of due) this.#ring(alarm, now);
-    if (this.#armed > 0) this.#sleep(Math.min(this.#wakeMs, this.#nextSlot()));
+    let rung = 0;
+    try {
+      while (rung < due.length) this.#ring(due[rung++] as Alarm, now);
+    } finally {
+      // One that throws must not silence the others: they ring at the next turn.
+      for (const alarm of due.slice(rung)) if (alarm.slotMs === Infinity) this.arm(alarm, alarm.dueMs);
+      if (this.#armed > 0) this.#sleep(Math.min(this.#wakeMs, this.#nextSlot()));
+    }
   }
 
   #ring(alarm: Alarm, now: number): void {

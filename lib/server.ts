@@ -180,7 +180,10 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     for (const session of [...this.#sessions.values()]) session.destroy(shutdown);
     const sockets = [...this.#sockets].map((socket) => new Promise<void>((resolve) => socket.once('close', resolve)));
     // The last frames are on their way: their readers get a moment before the sockets go.
-    await Promise.race([Promise.all(sockets), delay(this.#settings.runtime, sockets.length === 0 ? 0 : CLOSE_LINGER_MS, undefined)]);
+    const stop = new AbortController();
+    const lingered = delay(this.#settings.runtime, CLOSE_LINGER_MS, stop.signal).catch(ignore);
+    await Promise.race([Promise.all(sockets), lingered]);
+    stop.abort();
     for (const socket of this.#sockets) socket.destroy();
     for (const socket of this.#tlsHandshakes.values()) socket.destroy();
     this.#greeter.registry.tombstones.clear();
@@ -261,7 +264,10 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
   }
 
   async #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-    if (ms > 0) await delay(this.#settings.runtime, ms, signal);
+    if (ms <= 0) return;
+    await delay(this.#settings.runtime, ms, signal).catch(() => {
+      throw aborted(signal as AbortSignal);
+    });
   }
 
   async #empty(ms: number, signal: AbortSignal | undefined): Promise<void> {

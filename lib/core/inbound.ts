@@ -123,6 +123,8 @@ export class Inbound<Message> {
   /** Nobody will read: what waits and what still comes is thrown away and never acked. */
   discard(): void {
     if (this.#discarding) return;
+    // What was consumed up to here is acked all the same.
+    this.settle();
     this.#discarding = true;
     const dataEnd = this.peerEnd >= 0 ? this.peerEnd : this.received;
     const from = this.inProgress ? this.#consumed : this.inbox.endOffset;

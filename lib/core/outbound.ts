@@ -70,6 +70,12 @@ export class Outbound<Message> {
     return this.egress.end - this.egress.replay.base;
   }
 
+  /** Bytes that the peer's limit lets this circuit carry now. */
+  get sendableBytes(): number {
+    const end = this.egress.end;
+    return (end < this.peerLimit ? end : this.peerLimit) - this.cursor;
+  }
+
   get finAcked(): boolean {
     return this.fin >= 0 && this.peerAcked > this.fin;
   }
@@ -77,7 +83,7 @@ export class Outbound<Message> {
   /** True when this circuit can carry something now. */
   get pending(): boolean {
     if (this.fin >= 0 && this.cursor === this.fin) return true;
-    return this.cursor < this.egress.end && this.cursor < this.peerLimit;
+    return this.sendableBytes > 0;
   }
 
   /** Encodes one message into the stream. Throws with nothing taken. @returns false when the application should wait for drain. */
@@ -134,7 +140,7 @@ export class Outbound<Message> {
 
   /** True when transmit() could fill an ACK into the room in front of its first byte. */
   get carriesAck(): boolean {
-    if (this.cursor >= this.egress.end || this.cursor >= this.peerLimit) return false;
+    if (this.sendableBytes <= 0) return false;
     this.egress.seal();
     const segment = this.egress.replay.find(this.cursor);
     return segment !== undefined && segment.slab !== null && segment.offset === this.cursor;
@@ -145,9 +151,11 @@ export class Outbound<Message> {
    * @returns bytes pushed; the budget is exceeded by at most one frame
    */
   transmit(out: Buffer[], budget: number, circuit: number, acked: number, limit: number): number {
+    // Sealed only when something goes out: else each flush at a closed window would leave a segment.
+    if (this.sendableBytes <= 0) return 0;
     const egress = this.egress;
     egress.seal();
-    const end = Math.min(egress.end, this.peerLimit);
+    const end = this.cursor + this.sendableBytes;
     let bytes = 0;
     let ackBytes = acked >= 0 ? ACK_FRAME_BYTES : 0;
     while (this.cursor < end && bytes < budget) {

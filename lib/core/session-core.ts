@@ -426,6 +426,8 @@ export class SessionCore<Message> implements FrameSink {
   /** Ends the session at once with a code for the peer and an error for the application. */
   fail(code: CloseCode, error: SessionError, reason = ''): void {
     if (this.#state === 'closed') return;
+    // The last ACK is exact: it counts what a handler consumed in the turn that ends here.
+    this.inbound.settle();
     this.#control.closeDue = this.attached;
     this.#control.ackDue = this.attached;
     this.#control.closeCode = code;

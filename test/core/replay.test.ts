@@ -16,7 +16,12 @@ function pushBytes(replay: ReplayBuffer, bytes: Buffer, lent = false): Segment {
 
 let seed = 0;
 function nextBytes(length: number): Buffer {
-  return Buffer.from(Array.from({ length }, () => (seed = (seed * 61 + 17) & 0xff)));
+  const bytes = Buffer.alloc(length);
+  for (let i = 0; i < length; i++) {
+    seed = (seed * 61 + 17) & 0xff;
+    bytes[i] = seed;
+  }
+  return bytes;
 }
 
 type Step =

@@ -12,8 +12,7 @@ import { lines } from '../../lib/framing/lines.ts';
 import { raw } from '../../lib/framing/raw.ts';
 import { SessionServer } from '../../lib/server.ts';
 import type { Session } from '../../lib/session.ts';
-import { ChaosProxy } from '../../lib/testing.ts';
-import { echo, ended, eventually, next, Pair, rejection, take, takeAll, turns, VirtualRuntime } from '../support/net.ts';
+import { echo, ended, eventually, next, Pair, proxied, rejection, take, takeAll, turns, VirtualRuntime } from '../support/net.ts';
 
 const SMALL = { window: 8192, limits: { messageBytes: 4096, outboxHighWater: 4096, outboxHardCap: 16_384 } };
 
@@ -114,15 +113,9 @@ describe('sending', () => {
   });
 
   it('keeps lent payloads for the replay, over a cut', async () => {
-    let proxy: ChaosProxy | undefined;
-    await using pair = await Pair.make({
-      framing: lengthPrefix(),
-      through: async (port) => {
-        proxy = new ChaosProxy({ target: { port } });
-        return proxy.listen();
-      },
-    });
-    await using chaos = proxy as ChaosProxy;
+    const { pair, proxy } = await proxied({ framing: lengthPrefix() });
+    await using _ = pair;
+    await using chaos = proxy;
     const { near, far } = await pair.open();
     chaos.stall('up');
     const lent = Buffer.alloc(50_000, 3);
@@ -590,15 +583,9 @@ describe('events and statistics', () => {
   });
 
   it('stats count offsets, bytes held, circuits and round trips', async () => {
-    let proxy: ChaosProxy | undefined;
-    await using pair = await Pair.make({
-      framing: lines(),
-      through: async (port) => {
-        proxy = new ChaosProxy({ target: { port } });
-        return proxy.listen();
-      },
-    });
-    await using chaos = proxy as ChaosProxy;
+    const { pair, proxy } = await proxied({ framing: lines() });
+    await using _ = pair;
+    await using chaos = proxy;
     const { near, far } = await pair.open();
     near.send('12345');
     expect(near.stats).to.include({ sent: 0, confirmed: 0, outboundBytes: 6, circuits: 1, resumes: 0 });
@@ -616,15 +603,9 @@ describe('events and statistics', () => {
   });
 
   it('replayed and trimmed bytes are counted where an old circuit lost its ACKs', async () => {
-    let proxy: ChaosProxy | undefined;
-    await using pair = await Pair.make({
-      framing: lines(),
-      through: async (port) => {
-        proxy = new ChaosProxy({ target: { port } });
-        return proxy.listen();
-      },
-    });
-    await using chaos = proxy as ChaosProxy;
+    const { pair, proxy } = await proxied({ framing: lines() });
+    await using _ = pair;
+    await using chaos = proxy;
     const { near, far } = await pair.open();
     chaos.halfOpen('down');
     near.send('delivered, and not acked');

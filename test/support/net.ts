@@ -14,6 +14,7 @@ import type { SessionClientOptions, SessionServerOptions } from '../../lib/optio
 import { type Alarm, processRuntime, type Runtime } from '../../lib/runtime.ts';
 import { SessionServer } from '../../lib/server.ts';
 import type { Session } from '../../lib/session.ts';
+import { ChaosProxy } from '../../lib/testing.ts';
 import { clientTls, serverTls } from './tls.ts';
 
 export type CarrierName = 'TCP' | 'TLS 1.3' | 'TLS 1.2' | 'Unix socket' | 'duplex';
@@ -291,4 +292,78 @@ export function circuitsOf(session: Session<never> | Session<string> | Session<B
   const infos: CircuitInfo[] = [];
   (session as unknown as EventEmitter).on('attached', (info: CircuitInfo) => infos.push(info));
   return infos;
+}
+
+/** A TCP front whose connections go where the test says: each to the next of `routes`, and when there is none to the server at `port`. */
+export class Router implements AsyncDisposable {
+  readonly #listener: Listener;
+  readonly #onward: Socket[] = [];
+  readonly routes: ((socket: Socket) => void)[] = [];
+  /** Where connections without a route go. */
+  target: number;
+  /** Connections so far. */
+  count: number = 0;
+  /** What clients sent, one Buffer a connection. */
+  readonly sent: Buffer[] = [];
+
+  constructor(port: number) {
+    this.target = port;
+    this.#listener = new Listener((socket) => {
+      this.count++;
+      const route = this.routes.shift();
+      if (route === undefined) this.forward(socket);
+      else route(socket);
+    });
+  }
+
+  async listen(): Promise<number> {
+    await this.#listener.listen();
+    return this.#listener.port;
+  }
+
+  /** The connections of clients, oldest first. */
+  get sockets(): readonly Socket[] {
+    return this.#listener.sockets;
+  }
+
+  forward(socket: Socket): void {
+    const place = this.sent.push(Buffer.alloc(0)) - 1;
+    const onward = dialTcp({ port: this.target, host: '127.0.0.1', allowHalfOpen: true });
+    this.#onward.push(onward);
+    onward.on('error', () => socket.destroy());
+    onward.on('close', () => socket.destroy());
+    socket.on('close', () => onward.destroy());
+    socket.on('data', (chunk: Buffer) => {
+      this.sent[place] = Buffer.concat([this.sent[place] as Buffer, chunk]);
+    });
+    socket.pipe(onward);
+    onward.pipe(socket);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#onward) socket.destroy();
+    await this.#listener[Symbol.asyncDispose]();
+  }
+}
+
+/** A pair with a proxy between. Dispose the proxy first: the pair then ends sessions that have no circuit. */
+export async function proxied<Message>(options: PairOptions<Message>): Promise<{ pair: Pair<Message>; proxy: ChaosProxy }> {
+  let proxy: ChaosProxy | undefined;
+  const through = async (port: number): Promise<number> => {
+    proxy = new ChaosProxy({ target: { port } });
+    return proxy.listen();
+  };
+  const pair = await Pair.make({ ...options, through });
+  return { pair, proxy: proxy as unknown as ChaosProxy };
+}
+
+/** A pair with a router between. */
+export async function routed<Message>(options: PairOptions<Message>): Promise<{ pair: Pair<Message>; router: Router }> {
+  let router: Router | undefined;
+  const through = (port: number): Promise<number> => {
+    router = new Router(port);
+    return router.listen();
+  };
+  const pair = await Pair.make({ ...options, through });
+  return { pair, router: router as unknown as Router };
 }

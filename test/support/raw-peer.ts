@@ -32,7 +32,7 @@ export interface RawFrame {
   readonly body: Buffer;
 }
 
-/** One connection. What comes in waits until it is asked for. */
+/** One connection. What comes in waits until it is asked for. It ends when the other end does. */
 export class RawPeer {
   readonly socket: Duplex;
   /** All bytes that came, also those taken already. */
@@ -53,6 +53,7 @@ export class RawPeer {
     });
     socket.on('end', () => {
       this.ended = true;
+      socket.end();
       wake();
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {

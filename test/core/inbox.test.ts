@@ -1,0 +1,174 @@
+// Inbox against a naive decoder: any chunks, any pattern of asking, the same messages at the same offsets.
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { Inbox } from '../../lib/core/inbox.ts';
+import { lengthPrefix } from '../../lib/framing/length-prefix.ts';
+import { lines } from '../../lib/framing/lines.ts';
+
+const limits = { messageBytes: 5000 };
+
+function inboxOf(messagesMax: number): Inbox<string> {
+  return new Inbox(lines().decoder(limits), messagesMax);
+}
+
+/** Gives a chunk as a socket does: a part of something larger, or alone. */
+function take(inbox: Inbox<string>, chunk: Buffer, padding: number): void {
+  const around = Buffer.alloc(chunk.length + 2 * padding, 0x0a);
+  around.set(chunk, padding);
+  inbox.take(around, padding, padding + chunk.length);
+}
+
+const texts = fc.array(fc.oneof(fc.string({ maxLength: 12 }), fc.constant('x'.repeat(4000))), { maxLength: 60 });
+
+describe('inbox', () => {
+  it('cuts as a naive decoder does, for any chunks and any pattern of asking', () => {
+    const chunks = fc.array(
+      fc.record({ bytes: fc.integer({ min: 1, max: 3000 }), asks: fc.integer({ min: 0, max: 9 }), padding: fc.constantFrom(0, 0, 70_000) }),
+      {
+        minLength: 1,
+        maxLength: 40,
+      },
+    );
+    fc.assert(
+      fc.property(texts, chunks, fc.constantFrom(1, 2, 3, 1024), (texts, chunks, messagesMax) => {
+        const wanted = texts.map((text) => text.replaceAll('\n', '_'));
+        const stream = Buffer.from(wanted.map((text) => `${text}\n`).join(''));
+        const inbox = inboxOf(messagesMax);
+        inbox.begin(1000);
+        const got: string[] = [];
+        let offset = 1000;
+        const ask = (): boolean => {
+          const { ready } = inbox;
+          expect(inbox.next()).to.equal(ready);
+          if (!ready) return false;
+          const text = inbox.message();
+          got.push(text);
+          offset += Buffer.byteLength(text) + 1;
+          expect(inbox.endOffset).to.equal(offset);
+          return true;
+        };
+        for (let at = 0, i = 0; at < stream.length; i++) {
+          const { bytes, asks, padding } = chunks[i % chunks.length] as (typeof chunks)[number];
+          take(inbox, stream.subarray(at, at + bytes), padding);
+          at += bytes;
+          for (let left = asks; left > 0; left--) ask();
+          expect(inbox.waiting).to.be.at.most(messagesMax);
+        }
+        while (ask());
+        expect(got).to.deep.equal(wanted);
+        expect(inbox.empty).to.equal(true);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('decodes ahead up to its number of messages and no further', () => {
+    const inbox = inboxOf(3);
+    take(inbox, Buffer.from('a\nb\nc\nd\ne\n'), 0);
+    expect(inbox.waiting).to.equal(3);
+    take(inbox, Buffer.from('f\n'), 0);
+    expect(inbox.waiting).to.equal(3);
+    let all = '';
+    while (inbox.next()) all += inbox.message();
+    expect(all).to.equal('abcdef');
+  });
+
+  it('is not empty while a message, a byte or half a message is held', () => {
+    const inbox = inboxOf(1);
+    expect(inbox.empty).to.equal(true);
+    take(inbox, Buffer.from('a'), 0);
+    expect([inbox.empty, inbox.waiting]).to.deep.equal([false, 0]);
+    take(inbox, Buffer.from('\nb'), 0);
+    expect([inbox.empty, inbox.waiting]).to.deep.equal([false, 1]);
+    inbox.next();
+    expect([inbox.empty, inbox.waiting]).to.deep.equal([false, 0]);
+    take(inbox, Buffer.from('\n'), 0);
+    inbox.next();
+    expect(inbox.empty).to.equal(true);
+  });
+
+  it('keeps small pieces of large chunks in memory of their own', () => {
+    const inbox = inboxOf(1);
+    take(inbox, Buffer.from('a\n'), 0);
+    const chunk = Buffer.alloc(100_000, 0x2e);
+    chunk.write('one\ntwo\n', 500);
+    inbox.take(chunk, 500, 508);
+    chunk.fill(0x21);
+    let all = '';
+    while (inbox.next()) all += `${inbox.message()} `;
+    expect(all).to.equal('a one two ');
+  });
+
+  it('hands out everything in front of a fault, and nothing behind it', () => {
+    for (const messagesMax of [1, 2, 1024]) {
+      const inbox = inboxOf(messagesMax);
+      take(inbox, Buffer.from(`a\nb\n${'x'.repeat(6000)}`), 0);
+      take(inbox, Buffer.from('\nc\n'), 0);
+      const got: string[] = [];
+      while (inbox.next()) got.push(inbox.message());
+      expect(got).to.deep.equal(['a', 'b']);
+      expect(inbox.error?.code).to.equal('ERR_MESSAGE_TOO_LARGE');
+      take(inbox, Buffer.from('d\n'), 0);
+      expect(inbox.ready).to.equal(false);
+    }
+  });
+
+  it('takes anything that a codec throws for a fault of the framing', () => {
+    const broken = {
+      ...lines().decoder(limits),
+      residueBytes: 0,
+      decode: () => {
+        throw new TypeError('a bug');
+      },
+    };
+    const inbox = new Inbox<string>(broken as never, 10);
+    take(inbox, Buffer.from('a\n'), 0);
+    expect(inbox.error?.code).to.equal('ERR_FRAMING');
+    expect(inbox.error?.cause).to.be.instanceOf(TypeError);
+  });
+
+  it('counts whole messages when it is cleared', () => {
+    for (const messagesMax of [1, 2, 1024]) {
+      const inbox = inboxOf(messagesMax);
+      take(inbox, Buffer.from('a\nb\nc\nhalf'), 0);
+      expect(inbox.clear()).to.equal(3);
+      expect([inbox.waiting, inbox.next()]).to.deep.equal([0, false]);
+      const faulty = inboxOf(messagesMax);
+      take(faulty, Buffer.from(`a\nb\n${'x'.repeat(6000)}`), 0);
+      expect(faulty.clear()).to.equal(2);
+    }
+  });
+
+  it('lets an idle session go without a ring, and works again afterwards', () => {
+    const inbox = inboxOf(1024);
+    take(inbox, Buffer.from('a\n'.repeat(1000)), 0);
+    while (inbox.next());
+    inbox.rest();
+    expect(inbox.buffer.length).to.equal(0);
+    take(inbox, Buffer.from('b\nc\n'), 0);
+    expect([inbox.next(), inbox.message(), inbox.next(), inbox.message(), inbox.next()]).to.deep.equal([true, 'b', true, 'c', false]);
+  });
+
+  it('does not rest what still waits', () => {
+    const inbox = inboxOf(1024);
+    take(inbox, Buffer.from('a\n'.repeat(100)), 0);
+    inbox.rest();
+    let count = 0;
+    while (inbox.next()) count++;
+    expect(count).to.equal(100);
+  });
+
+  it('gives views that stay as they are', () => {
+    const inbox = new Inbox(lengthPrefix().decoder(limits), 2);
+    const messages: Buffer[] = [];
+    for (let i = 0; i < 100; i++) {
+      const bytes = Buffer.alloc(14, i);
+      bytes.writeUInt32BE(10, 0);
+      // In two chunks, so that the residue is used.
+      inbox.take(Buffer.from(bytes.subarray(0, 7)), 0, 7);
+      inbox.take(Buffer.from(bytes.subarray(7)), 0, 7);
+      if (inbox.next()) messages.push(inbox.message());
+    }
+    expect(messages.map((message) => [...new Set(message)])).to.deep.equal(messages.map((_, i) => [i]));
+  });
+});

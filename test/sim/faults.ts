@@ -1,0 +1,87 @@
+// What goes wrong, and when: decides the fate of each dial from a plan's rates, until faults stop.
+
+import { Random } from '../../lib/testing/random.ts';
+import { type Fate, unharmed } from './lane.ts';
+import type { Dial } from './network.ts';
+import type { Plan } from './plan.ts';
+
+/** UNKNOWN is believed after three answers in a row; a world with more wrong answers than this would be a different one. */
+const STRANGERS_MOST = 2;
+
+export class Faults {
+  healed: boolean = false;
+  /** Until then every dial ends in a hole. */
+  darkUntilMs: number = 0;
+  readonly #plan: Plan;
+  readonly #random: Random;
+  #strangers = 0;
+
+  constructor(plan: Plan) {
+    this.#plan = plan;
+    this.#random = new Random(plan.seed, 2);
+  }
+
+  /** A session is on a circuit: the wrong answers before it do not count any more. */
+  attached(): void {
+    this.#strangers = 0;
+  }
+
+  /** @param resuming every dial of this client is for a session that a server knows */
+  dial(resuming: boolean, nowMs: number): Dial {
+    const random = this.#random;
+    const { faults, connectMs } = this.#plan;
+    if (this.healed) return { kind: 'server', fate: unharmed, delayMs: random.integer(0, 2) };
+    if (nowMs < this.darkUntilMs) return { kind: 'refused', delayMs: Math.min(100, this.darkUntilMs - nowMs) };
+    const delayMs = random.chance(0.2) ? random.integer(0, connectMs) : random.integer(0, 30);
+    if (random.chance(faults.refuseChance)) return { kind: 'refused', delayMs };
+    if (random.chance(faults.holeChance)) return random.chance(0.5) ? { kind: 'hole' } : { kind: 'mute', delayMs };
+    if (random.chance(faults.forgeChance)) return { kind: 'forger', delayMs };
+    if (resuming && random.chance(faults.strangerChance) && this.#strangers < STRANGERS_MOST) {
+      this.#strangers++;
+      return { kind: 'stranger', fate: this.#fate(), delayMs };
+    }
+    return { kind: 'server', fate: this.#fate(), delayMs };
+  }
+
+  /** A waiting time with this mean; Infinity stays Infinity. */
+  wait(meanMs: number): number {
+    return Math.floor(-Math.log(1 - this.#random.next()) * meanMs);
+  }
+
+  chance(probability: number): boolean {
+    return this.#random.chance(probability);
+  }
+
+  integer(low: number, high: number): number {
+    return this.#random.integer(low, high);
+  }
+
+  pick<Item>(items: readonly Item[]): Item {
+    return this.#random.pick(items);
+  }
+
+  #fate(): Fate {
+    const random = this.#random;
+    const { faults } = this.#plan;
+    const stalls = random.chance(faults.stallChance);
+    const stallAfter = (): number => (stalls && random.chance(0.6) ? random.integer(0, 600) : Infinity);
+    return {
+      cutUp: this.wait(faults.cutBytes),
+      cutDown: this.wait(faults.cutBytes),
+      cutAfterMs: this.wait(faults.cutMs),
+      tailBytes: random.chance(faults.tailChance) ? random.pick([1, random.integer(1, 200), 1_000_000]) : 0,
+      clientLearnsMs: this.#learns(),
+      serverLearnsMs: this.#learns(),
+      how: random.chance(0.5) ? 'rst' : 'fin',
+      stallUp: stallAfter(),
+      stallDown: stallAfter(),
+      stallMs: Math.floor(random.next() * random.pick([50, 1_000, 10_000, 60_000])),
+    };
+  }
+
+  #learns(): number {
+    const random = this.#random;
+    if (random.chance(this.#plan.faults.halfOpenChance)) return Infinity;
+    return random.pick([0, 0, random.integer(0, 50), random.integer(0, 5_000)]);
+  }
+}

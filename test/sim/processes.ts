@@ -1,0 +1,127 @@
+// Two processes and one identity: a record of a session is taken up in a second process while the first lives (twin), or after it has
+// died (restore). One of them goes on; the other must learn why not, and their outputs must never be spliced into one stream.
+
+import type { SessionClient } from '../../lib/client.ts';
+import { SessionError, type SessionErrorCode } from '../../lib/errors.ts';
+import type { Host } from './clock.ts';
+import type { Message } from './messages.ts';
+import { Stream } from './oracle.ts';
+import { Party } from './party.ts';
+import type { Scenario } from './scenarios.ts';
+import type { Pair, World } from './world.ts';
+
+/** How a process that came too late, or has been overtaken, ends. */
+const CONFLICT: readonly SessionErrorCode[] = ['ERR_TAKEN_OVER', 'ERR_STATE_LOST'];
+/** How a process ends that takes up a session which is over. */
+const OVER: readonly SessionErrorCode[] = [
+  ...CONFLICT,
+  'ERR_CLOSED',
+  'ERR_EXPIRED',
+  'ERR_GAVE_UP',
+  'ERR_UNKNOWN_SESSION',
+  'ERR_STALE_GENERATION',
+];
+
+interface Second {
+  readonly pair: Pair;
+  readonly client: SessionClient<Message>;
+  readonly up: Stream;
+  readonly down: Stream;
+  /** Nothing can have happened between the record and the death of the first process. */
+  readonly exact: boolean;
+  party: Party | null;
+  refusal: SessionError | null;
+}
+
+/** The first process lives on: exactly one of the two may keep the session. */
+export function twin(world: World): Scenario {
+  return processes(world, () => {});
+}
+
+/** The first process dies, now or a while after its record was written. */
+export function restore(world: World): Scenario {
+  return processes(world, (pair) => {
+    const { clientHost, network } = world;
+    if (pair.client.closed) return;
+    world.trace.note(world.nowMs, 'client', 'dies');
+    pair.client.gone = true;
+    network.bury(clientHost, world.random.chance(0.5) ? 'rst' : 'silent');
+    clientHost.die();
+    // Gives its buffers back; the process itself does nothing any more.
+    pair.client.session.destroy();
+  });
+}
+
+function processes(world: World, first: (pair: Pair) => void): Scenario {
+  const { plan, clock, random } = world;
+  let second: Second | null = null;
+  world.onPair = (pair) => {
+    clock.after(plan.incidentMs, null, () => {
+      if (pair.client.session.state === 'closed' || world.clientHost.suspendedUntilMs > clock.nowMs) return;
+      const record = world.client.record(pair.client.session);
+      const laterMs = random.pick([0, 0, random.integer(0, 50), random.integer(0, 5_000)]);
+      second = prepare(world, pair, laterMs === 0);
+      clock.after(laterMs, null, () => first(pair));
+      clock.after(laterMs + random.pick([0, random.integer(0, 5_000)]), null, () => begin(world, second as Second, record));
+    });
+  };
+  const ended = (party: Party | null): boolean => party === null || party.closed || party.gone;
+  return {
+    done: () => {
+      const over = second === null || second.refusal !== null || (second.party !== null && ended(second.party));
+      return over && [...world.pairs.values()].every(({ client, server }) => ended(client) && ended(server));
+    },
+    patienceMs: 2 * plan.holdMs + 4 * plan.heartbeatMs + 120_000,
+    judge: () => {
+      for (const pair of world.pairs.values()) judge(world, pair, second);
+    },
+  };
+}
+
+function prepare(world: World, pair: Pair, exact: boolean): Second {
+  world.trace.note(world.nowMs, 'client', 'record');
+  const host: Host = world.makeHost('second');
+  world.hosts.push(host);
+  const client = world.makeClient(host);
+  world.clients.push(client);
+  return { pair, client, up: world.oracle.fork(pair.up), down: pair.down.reread(), exact, party: null, refusal: null };
+}
+
+function begin(world: World, second: Second, record: Buffer): void {
+  const host = world.hosts[world.hosts.length - 1] as Host;
+  world.trace.note(world.nowMs, 'second', 'resume');
+  second.client.resume(record).then(
+    (session) => {
+      const options = { ...world.partyOptions('client', host, 0, second.up, second.down), author: 9 };
+      second.party = new Party('second', session, options);
+      second.party.start();
+    },
+    (error: unknown) => {
+      if (!SessionError.is(error)) return world.oracle.fail('second', `resume() rejected with ${String(error)}`);
+      world.trace.note(world.nowMs, 'second', `refused ${error.code}`);
+      second.refusal = error;
+    },
+  );
+}
+
+function judge(world: World, pair: Pair, second: Second | null): void {
+  const { oracle } = world;
+  const { client, server } = pair;
+  const heir = second?.party ?? null;
+  const cause = heir === null ? (second?.refusal ?? undefined) : heir.cause;
+  const inherited = heir !== null && heir.closed && heir.cause === undefined;
+  const lapsed = server === null && world.nowMs - pair.openedMs >= 60_000;
+  if (!client.gone) {
+    oracle.allow(client.name, client.cause, inherited ? CONFLICT : lapsed ? ['ERR_UNKNOWN_SESSION'] : [], !inherited);
+  }
+  if (second !== null && !inherited) {
+    const must = client.gone && second.exact && server !== null && !lapsed;
+    oracle.allow('second', cause, must ? [] : OVER, must);
+  }
+  const { up } = pair;
+  // The dead report no loss.
+  if (client.gone) oracle.history.lost(up.name, { from: up.delivered, count: up.accepted.length - up.delivered, exact: false });
+  // A process that died and has no heir leaves the server waiting.
+  const orphaned = client.gone && !inherited;
+  if (server?.closed === true) oracle.allow(server.name, server.cause, orphaned ? ['ERR_EXPIRED'] : [], !orphaned);
+}

@@ -1,0 +1,131 @@
+// Runs one seed: builds its world, lets faults happen, stops them, waits for everything to come to rest, and judges what is left.
+
+import { type Family, makePlan, type Plan } from './plan.ts';
+import { scenarios } from './scenarios.ts';
+import { World } from './world.ts';
+
+export interface Outcome {
+  readonly seed: number;
+  readonly family: Family;
+  readonly failures: readonly string[];
+  readonly hash: number;
+  readonly events: number;
+  readonly virtualMs: number;
+  readonly cuts: number;
+  readonly resumes: number;
+  readonly bytes: number;
+  readonly trace: readonly string[];
+  readonly plan: Plan;
+}
+
+/** Behind the end of all sessions: handshakes of dead circuits time out, sockets linger, alarms go. */
+const REST_MS = 120_000;
+
+export async function simulate(seed: number, options: { readonly verbose?: boolean; readonly plan?: Plan } = {}): Promise<Outcome> {
+  const plan = options.plan ?? makePlan(seed);
+  const world = new World(plan, options.verbose === true);
+  const { oracle, clock } = world;
+  const usedBefore = world.budget.usedBytes;
+  try {
+    await live(world);
+    await rest(world, usedBefore);
+  } catch (error) {
+    oracle.fail('world', error instanceof Error ? (error.stack ?? error.message) : String(error));
+  }
+  oracle.check();
+  const parties = [...world.pairs.values()].flatMap(({ client, server }) => (server === null ? [client] : [client, server]));
+  return {
+    seed,
+    family: plan.family,
+    failures: oracle.failures,
+    hash: world.trace.hash,
+    events: clock.events,
+    virtualMs: clock.nowMs,
+    cuts: world.network.cuts,
+    resumes: parties.reduce((sum, party) => sum + Math.max(0, party.circuits - 1), 0) / 2,
+    bytes: oracle.bytes,
+    trace: world.trace.lines ?? [],
+    plan,
+  };
+}
+
+async function live(world: World): Promise<void> {
+  const { plan, clock } = world;
+  const scenario = scenarios[plan.family](world);
+  for (let i = 0; i < plan.sessions; i++) {
+    world.open(i).catch((error: unknown) => world.oracle.fail(`client ${i}`, `open() failed: ${String(error)}`));
+  }
+  mishaps(world);
+  const done = (): boolean => world.pairs.size === plan.sessions && scenario.done();
+  await clock.run(plan.faultyMs, done);
+  if (!done()) {
+    world.heal();
+    await clock.run(clock.nowMs + world.patienceMs + scenario.patienceMs, done);
+  } else {
+    world.heal();
+  }
+  if (!done()) tellStuck(world);
+  scenario.judge();
+}
+
+/** Nudges, replays and suspensions, each at its own rate, until faults stop. */
+function mishaps(world: World): void {
+  const { plan, faults, clock } = world;
+  const every = (meanMs: number, act: () => void): void => {
+    if (meanMs === Infinity) return;
+    const again = (): void => {
+      if (faults.healed) return;
+      act();
+      clock.after(1 + faults.wait(meanMs), null, again);
+    };
+    clock.after(1 + faults.wait(meanMs), null, again);
+  };
+  every(plan.faults.nudgeMs, () => {
+    world.trace.note(world.nowMs, 'world', 'nudge');
+    clock.after(0, world.clientHost, () => world.client.nudge());
+  });
+  every(plan.faults.replayMs, () => replay(world));
+  every(plan.faults.suspendMs, () => {
+    const host = faults.pick([world.clientHost, world.serverHost]);
+    const ms = faults.integer(1, 8_000);
+    world.trace.note(world.nowMs, host.name, 'suspended', ms);
+    host.suspend(ms);
+  });
+}
+
+/** A listener on the way plays recorded bytes again. Without challenges only those that have had their verdict: see PROTOCOL.md Z-5. */
+function replay(world: World): void {
+  const { network, faults, plan } = world;
+  const heard = network.recordings.filter((recording) => plan.challenge === 'always' || recording.settled);
+  if (heard.length === 0) return;
+  const { bytes } = faults.pick(heard);
+  world.trace.note(world.nowMs, 'world', 'replay', bytes.length);
+  network.replay(world.serverHost, Buffer.concat(bytes), (end) => world.server.accept(end));
+}
+
+/** Everything has ended: nothing may be left of it, and what hangs on is over soon. */
+async function rest(world: World, usedBefore: number): Promise<void> {
+  const { clock, oracle, server, network, budget } = world;
+  const awakeMs = Math.max(clock.nowMs, ...world.hosts.map((host) => host.suspendedUntilMs));
+  await clock.run(awakeMs + REST_MS, () => false);
+  if (server.sessions.size > 0) oracle.fail('server', `${server.sessions.size} sessions are left`);
+  for (const { sessions } of world.clients) if (sessions.size > 0) oracle.fail('client', `${sessions.size} sessions are left`);
+  for (const host of world.hosts) if (host.armed > 0 && !host.dead) oracle.fail(host.name, `${host.armed} alarms are left`);
+  for (const end of network.openEnds) oracle.fail(end, 'is still open');
+  if (budget.usedBytes !== usedBefore) oracle.fail('budget', `${budget.usedBytes - usedBefore} bytes are left`);
+  budget.add(usedBefore - budget.usedBytes);
+  const ends = Promise.allSettled([...world.clients.map((client) => client.close()), server.close(), world.stranger.close()]);
+  await clock.run(clock.nowMs + REST_MS, () => false);
+  await ends;
+}
+
+function tellStuck(world: World): void {
+  for (const { client, server } of world.pairs.values()) {
+    for (const party of [client, server]) {
+      if (party === null || party.closed || party.gone) continue;
+      const { state, stats } = party.session;
+      world.oracle.fail(party.name, `has not ended (${state}, ${JSON.stringify(stats)}, ${String(party.reading)}, close ${String(party.closing)})`);
+    }
+  }
+  if (world.pairs.size < world.plan.sessions) world.oracle.fail('client', `${world.plan.sessions - world.pairs.size} sessions could not be opened`);
+}

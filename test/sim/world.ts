@@ -1,0 +1,207 @@
+// One world: the library's own server and client in one process, on a virtual network in virtual time, with applications that do what a
+// plan says, faults that stop after a while, and an oracle that sees everything.
+
+import type { Duplex } from 'node:stream';
+import { type Budget, processBudget } from '../../lib/budget.ts';
+import { SessionClient } from '../../lib/client.ts';
+import type { Limits } from '../../lib/options.ts';
+import { SessionServer } from '../../lib/server.ts';
+import type { Session } from '../../lib/session.ts';
+import { Random } from '../../lib/testing/random.ts';
+import { Clock, Host } from './clock.ts';
+import { Faults } from './faults.ts';
+import { framingOf, type Message } from './messages.ts';
+import { Network } from './network.ts';
+import { Oracle, Stream } from './oracle.ts';
+import { Party, type PartyOptions } from './party.ts';
+import type { Plan, SidePlan } from './plan.ts';
+import { Trace } from './trace.ts';
+
+/** One session: what its two ends know of it. */
+export interface Pair {
+  readonly id: string;
+  readonly number: number;
+  readonly openedMs: number;
+  readonly up: Stream;
+  readonly down: Stream;
+  readonly client: Party;
+  server: Party | null;
+}
+
+export type PartyChange = Partial<Pick<PartyOptions, 'deaf' | 'throwsAt' | 'closeTimeoutMs'>>;
+
+const MIB = 1_048_576;
+
+export class World {
+  readonly plan: Plan;
+  readonly trace: Trace;
+  readonly clock: Clock;
+  readonly oracle: Oracle;
+  readonly network: Network;
+  readonly faults: Faults;
+  readonly random: Random;
+  readonly serverHost: Host;
+  readonly clientHost: Host;
+  readonly hosts: Host[];
+  readonly server: SessionServer<Message>;
+  readonly stranger: SessionServer<Message>;
+  readonly client: SessionClient<Message>;
+  /** All of them, second processes too. */
+  readonly clients: SessionClient<Message>[];
+  readonly pairs: Map<string, Pair> = new Map();
+  readonly budget: Budget = processBudget(512 * MIB);
+  /** Sessions being opened: their dials carry an OPEN. */
+  opening: number = 0;
+  /** What one side does differently, as its family asks. */
+  change: (side: 'client' | 'server', number: number) => PartyChange = () => ({});
+  onPair: (pair: Pair) => void = () => {};
+
+  constructor(plan: Plan, verbose: boolean) {
+    this.plan = plan;
+    this.trace = new Trace(verbose);
+    this.clock = new Clock(this.trace);
+    this.oracle = new Oracle(this.clock);
+    this.faults = new Faults(plan);
+    this.random = new Random(plan.seed, 3);
+    this.serverHost = this.makeHost('server');
+    this.clientHost = this.makeHost('client');
+    this.hosts = [this.serverHost, this.clientHost];
+    this.network = new Network(this.clock, new Random(plan.seed, 4), { ...plan.network }, this.makeHost('outside'));
+    this.server = this.#makeServer();
+    this.stranger = this.#makeServer();
+    this.server.on('session', (session) => this.#served(session));
+    this.stranger.on('session', () => this.oracle.fail('stranger', 'a session'));
+    this.client = this.makeClient(this.clientHost);
+    this.clients = [this.client];
+  }
+
+  get nowMs(): number {
+    return this.clock.nowMs;
+  }
+
+  makeHost(name: string): Host {
+    const { alarmSlackMs, alarmsFirst } = this.plan;
+    return new Host(name, this.clock, this.random, { alarmSlackMs, alarmsFirst });
+  }
+
+  makeClient(host: Host): SessionClient<Message> {
+    const client = new SessionClient<Message>({
+      ...this.#shared(host, this.plan.client),
+      credentials: 'somebody',
+      allowCleartextCredentials: true,
+      connect: (_address, { signal }) => this.#dial(host, signal),
+    });
+    client.on('retry', ({ attempt, delayMs, cause }) => this.trace.note(this.nowMs, host.name, `retry ${attempt} ${cause.code}`, delayMs));
+    return client;
+  }
+
+  /** Opens one more session, and starts its application. */
+  async open(number: number): Promise<void> {
+    this.opening++;
+    const session = await this.client.open({ retry: true });
+    this.opening--;
+    const up = new Stream(`${number} up`);
+    const down = new Stream(`${number} down`);
+    const options = this.partyOptions('client', this.clientHost, number, up, down);
+    const client = new Party(`client ${number}`, session, options);
+    client.onAttached = () => this.#attached();
+    const pair: Pair = { id: session.id, number, openedMs: this.nowMs, up, down, client, server: null };
+    this.pairs.set(session.id, pair);
+    this.onPair(pair);
+    client.start();
+  }
+
+  partyOptions(side: 'client' | 'server', host: Host, number: number, out: Stream, into: Stream): PartyOptions {
+    const { plan, clock, oracle } = this;
+    return {
+      clock,
+      host,
+      oracle,
+      random: new Random(plan.seed, 100 + number * 2 + (side === 'client' ? 0 : 1)),
+      plan: plan[side],
+      framing: plan.framing,
+      echo: side === 'server' && plan.echo,
+      closeTimeoutMs: plan.closeTimeoutMs,
+      out,
+      into,
+      author: number * 2 + (side === 'client' ? 0 : 1),
+      deaf: false,
+      throwsAt: Infinity,
+      hurry: () => this.faults.healed,
+      ...this.change(side, number),
+    };
+  }
+
+  /** Faults stop: the network is fast and whole, nobody pauses any more. Connections that died without a word stay dead. */
+  heal(): void {
+    this.trace.note(this.nowMs, 'world', 'healed');
+    this.faults.healed = true;
+    Object.assign(this.network.options, { delayMs: Math.min(1, this.network.options.delayMs), jitterMs: 0, chunkBytes: 65_536, capacity: MIB });
+    this.network.heal();
+  }
+
+  /** After faults have stopped: time enough to find a dead circuit and to make two attempts at a new one. */
+  get patienceMs(): number {
+    const { heartbeatMs, connectMs } = this.plan;
+    return 2 * heartbeatMs + 5_000 + 30_000 + 2 * (connectMs + this.#verdictMs) + 10_000;
+  }
+
+  get #verdictMs(): number {
+    return this.plan.handshakeMs + this.#hookMs;
+  }
+
+  get #hookMs(): number {
+    return 2_000 + this.plan.authorizeMs;
+  }
+
+  #limits(side: SidePlan): Partial<Limits> {
+    const { messageBytes, socketBytes, connectMs, handshakeMs, tombstones } = this.plan;
+    const { inboxMessages, outboxHighWater } = side;
+    const outboxHardCap = 2 * (outboxHighWater + messageBytes) + 4_096;
+    return { messageBytes, socketBytes, connectMs, handshakeMs, hookMs: this.#hookMs, tombstones, inboxMessages, outboxHighWater, outboxHardCap };
+  }
+
+  #shared(host: Host, side: SidePlan) {
+    const { framing, heartbeatMs, holdMs } = this.plan;
+    const { window, allowHalfOpen } = side;
+    return { framing: framingOf(framing), heartbeatMs, holdMs, window, allowHalfOpen, limits: this.#limits(side), runtime: host };
+  }
+
+  #makeServer(): SessionServer<Message> {
+    const { challenge, onDuplicate, authorizeMs } = this.plan;
+    return new SessionServer<Message>({
+      ...this.#shared(this.serverHost, this.plan.server),
+      challenge,
+      onDuplicate,
+      authenticate: () => (onDuplicate === 'parallel' ? true : 'somebody'),
+      ...(authorizeMs === 0 ? {} : { authorizeResume: () => this.#authorize() }),
+    });
+  }
+
+  #attached(): void {
+    this.faults.attached();
+    // One session has one attempt at a time, so all that was dialed for it has had its verdict.
+    if (this.plan.sessions === 1 && this.clients.length === 1) for (const recording of this.network.recordings) recording.settled = true;
+  }
+
+  async #authorize(): Promise<boolean> {
+    await this.clock.sleep(this.serverHost, this.faults.integer(0, this.plan.authorizeMs));
+    return true;
+  }
+
+  #dial(host: Host, signal: AbortSignal): Promise<Duplex> {
+    const dial = this.faults.dial(this.opening === 0 && this.pairs.size === 1, this.nowMs);
+    const to = dial.kind === 'stranger' ? this.stranger : this.server;
+    return this.network.dial(host, this.serverHost, dial, (end) => to.accept(end), signal);
+  }
+
+  #served(session: Session<Message>): void {
+    const pair = this.pairs.get(session.id);
+    if (pair === undefined) return this.oracle.fail('server', 'a session that no client has opened');
+    if (pair.server !== null) return this.oracle.fail('server', `the session event of ${pair.number} came twice`);
+    const { number, up, down } = pair;
+    const options = this.partyOptions('server', this.serverHost, number, down, up);
+    pair.server = new Party(`server ${number}`, session, options);
+    pair.server.start();
+  }
+}

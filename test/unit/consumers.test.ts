@@ -1,0 +1,319 @@
+// The ways to read, over a core without sockets: what is handed out, when it counts as consumed, and how each learns of the end.
+import { expect } from 'chai';
+import { type Consumer, HandlerConsumer, IteratorConsumer, pullBatch, pullOne, RangeConsumer, type Source } from '../../lib/consumers.ts';
+import type { SessionCore } from '../../lib/core/session-core.ts';
+import { CloseCode } from '../../lib/core/wire.ts';
+import { SessionError } from '../../lib/errors.ts';
+import { json } from '../../lib/framing/json.ts';
+import { lines } from '../../lib/framing/lines.ts';
+import { attachedLines, coreOf, data, end, FRESH, give } from '../support/cores.ts';
+
+/** What the driver does around a core and its consumer, and nothing else. */
+class Host<Message> implements Source<Message> {
+  readonly core: SessionCore<Message>;
+  consumer: Consumer | null = null;
+  readonly failures: unknown[] = [];
+  released(): void {
+    this.consumer = null;
+  }
+  #offset = 0;
+  #told = false;
+
+  constructor(core: SessionCore<Message>) {
+    this.core = core;
+  }
+
+  settled(): void {
+    this.core.settle(0);
+    this.#tell();
+  }
+
+  applicationFailed(error: unknown): void {
+    this.failures.push(error);
+    this.core.fail(CloseCode.APPLICATION, new SessionError('ERR_APPLICATION', 'test', { cause: error }));
+    this.#tell();
+  }
+
+  use<C extends Consumer>(consumer: C): C {
+    this.consumer = consumer;
+    return consumer;
+  }
+
+  arrive(text: string): void {
+    give(this.core, data(this.#offset, text), 0);
+    this.#offset += text.length;
+    this.consumer?.wake();
+    this.#tell();
+  }
+
+  peerEnds(): void {
+    give(this.core, end(this.#offset), 0);
+    this.consumer?.wake();
+    this.#tell();
+  }
+
+  get acked(): number {
+    return this.core.inbound.acked;
+  }
+
+  #tell(): void {
+    if (this.core.state !== 'closed' || this.#told) return;
+    this.#told = true;
+    this.consumer?.ended(this.core.cause);
+  }
+}
+
+function host(limits: { inboxMessages?: number; messageBytes?: number } = {}): Host<string> {
+  return new Host(attachedLines('accept', limits));
+}
+
+const codeOf = (error: unknown): string => (SessionError.is(error) ? error.code : `not ours: ${error}`);
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe('for await', () => {
+  it('hands out one message, and consumes it when the next is asked for', async () => {
+    const source = host();
+    source.arrive('a\nb\n');
+    const loop = source.use(new IteratorConsumer(source, pullOne));
+    expect(await loop.next()).to.deep.equal({ value: 'a', done: false });
+    expect(source.acked).to.equal(0);
+    expect((await loop.next()).value).to.equal('b');
+    expect(source.acked).to.equal(2);
+    const waiting = loop.next();
+    expect(source.acked).to.equal(4);
+    source.arrive('c\n');
+    expect((await waiting).value).to.equal('c');
+  });
+
+  it('serves several waiting calls in order', async () => {
+    const source = host();
+    const loop = source.use(new IteratorConsumer(source, pullOne));
+    const all = Promise.all([loop.next(), loop.next(), loop.next(), loop.next()]);
+    source.arrive('a\nb\n');
+    expect(source.acked, 'whoever waits has asked for the next').to.equal(4);
+    source.arrive('c\n');
+    source.peerEnds();
+    expect((await all).map(({ value, done }) => (done ? 'done' : value))).to.deep.equal(['a', 'b', 'c', 'done']);
+  });
+
+  it('finishes when the peer has ended and all is consumed, and stays finished', async () => {
+    const source = host();
+    source.arrive('a\n');
+    source.peerEnds();
+    const got: string[] = [];
+    const loop = source.use(new IteratorConsumer(source, pullOne));
+    for await (const text of loop) got.push(text);
+    expect(got).to.deep.equal(['a']);
+    expect([source.core.inbound.ended, source.consumer]).to.deep.equal([true, null]);
+    expect(await loop.next()).to.deep.equal({ value: undefined, done: true });
+  });
+
+  it('counts the last message as consumed when the loop is left', async () => {
+    const source = host();
+    source.arrive('a\nb\n');
+    for await (const text of source.use(new IteratorConsumer<string, string>(source, pullOne))) {
+      expect(text).to.equal('a');
+      break;
+    }
+    expect([source.acked, source.consumer, source.core.inbound.inProgress]).to.deep.equal([2, null, false]);
+    const next = source.use(new IteratorConsumer(source, pullOne));
+    expect((await next.next()).value).to.equal('b');
+  });
+
+  it('throws the cause of an unclean end once, then is done', async () => {
+    for (const waits of [true, false]) {
+      const source = host();
+      const loop = source.use(new IteratorConsumer(source, pullOne));
+      const early = waits ? loop.next() : undefined;
+      early?.catch(() => {});
+      source.core.fail(CloseCode.DESTROYED, new SessionError('ERR_DESTROYED', 'test'));
+      source.settled();
+      const error = await (early ?? loop.next()).then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
+      expect(codeOf(error)).to.equal('ERR_DESTROYED');
+      expect((await loop.next()).done).to.equal(true);
+    }
+  });
+});
+
+describe('batches', () => {
+  it('hand out what has been decoded, and consume all of it at the next call', async () => {
+    const source = host({ inboxMessages: 3 });
+    source.arrive('a\nb\nc\nd\n');
+    const loop = source.use(new IteratorConsumer<string, readonly string[]>(source, pullBatch));
+    expect((await loop.next()).value).to.deep.equal(['a', 'b', 'c']);
+    expect(source.acked).to.equal(0);
+    expect((await loop.next()).value).to.deep.equal(['d']);
+    expect(source.acked).to.equal(6);
+    const waiting = loop.next();
+    source.arrive('e\nf\n');
+    expect((await waiting).value).to.deep.equal(['e', 'f']);
+    source.peerEnds();
+    expect((await loop.next()).done).to.equal(true);
+  });
+});
+
+describe('receive', () => {
+  it('calls its handler with one message at a time, consumed when it returns', () => {
+    const source = host();
+    const seen: [string, number][] = [];
+    source.use(new HandlerConsumer(source, (text) => void seen.push([text, source.acked])));
+    source.arrive('a\nb\nc');
+    source.arrive('\n');
+    expect(seen.map(([text]) => text)).to.deep.equal(['a', 'b', 'c']);
+    expect(source.acked).to.equal(6);
+  });
+
+  it('waits for a promise, and consumes when it resolves', async () => {
+    const source = host();
+    const open: (() => void)[] = [];
+    const seen: string[] = [];
+    source.use(
+      new HandlerConsumer(source, (text) => {
+        seen.push(text);
+        return new Promise<void>((resolve) => open.push(resolve));
+      }),
+    );
+    source.arrive('a\nb\n');
+    source.arrive('c\n');
+    await turn();
+    expect([seen, source.acked]).to.deep.equal([['a'], 0]);
+    open.shift()?.();
+    await turn();
+    expect([seen, source.acked]).to.deep.equal([['a', 'b'], 2]);
+  });
+
+  for (const [name, handler] of [
+    [
+      'throws',
+      () => {
+        throw new Error('bug');
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('bug'))],
+  ] as const) {
+    it(`ends its session when it ${name}, with the message not consumed`, async () => {
+      const source = host();
+      let calls = 0;
+      source.use(
+        new HandlerConsumer(source, () => {
+          calls++;
+          return handler();
+        }),
+      );
+      source.arrive('a\nb\n');
+      await turn();
+      expect([calls, source.acked, (source.failures[0] as Error).message]).to.deep.equal([1, 0, 'bug']);
+    });
+  }
+
+  it('does nothing more once the session has ended', async () => {
+    const source = host();
+    const seen: string[] = [];
+    let open: () => void = () => {};
+    const consumer = source.use(
+      new HandlerConsumer(source, (text) => {
+        seen.push(text);
+        return new Promise<void>((resolve) => {
+          open = resolve;
+        });
+      }),
+    );
+    source.arrive('a\nb\n');
+    consumer.ended();
+    open();
+    await turn();
+    expect(seen).to.deep.equal(['a']);
+  });
+});
+
+describe('receiveRanges', () => {
+  it('gives ranges, consumed when the call returns', () => {
+    const source = host();
+    const seen: string[] = [];
+    source.use(new RangeConsumer(source, (buffer, start, end) => void seen.push(buffer.toString('latin1', start, end))));
+    source.arrive('a\nbc\nd');
+    source.arrive('e\n');
+    expect([seen, source.acked]).to.deep.equal([['a', 'bc', 'de'], 8]);
+  });
+
+  it('ends its session when it throws', () => {
+    const source = host();
+    source.use(
+      new RangeConsumer(source, () => {
+        throw new Error('bug');
+      }),
+    );
+    source.arrive('a\nb\n');
+    expect([source.failures.length, source.acked, source.core.cause?.code]).to.deep.equal([1, 0, 'ERR_APPLICATION']);
+  });
+});
+
+describe('every way to read', () => {
+  type Reader = (source: Host<string>, seen: string[]) => Promise<unknown>;
+  const readers: Record<string, Reader> = {
+    'for await': async (source, seen) => {
+      for await (const text of source.use(new IteratorConsumer<string, string>(source, pullOne))) seen.push(text);
+    },
+    batches: async (source, seen) => {
+      for await (const batch of source.use(new IteratorConsumer<string, readonly string[]>(source, pullBatch))) seen.push(...batch);
+    },
+    receive: async (source, seen) => {
+      source.use(new HandlerConsumer(source, (text) => void seen.push(text))).wake();
+    },
+    'receive with promises': async (source, seen) => {
+      source
+        .use(
+          new HandlerConsumer(source, async (text) => {
+            await turn();
+            seen.push(text);
+          }),
+        )
+        .wake();
+    },
+    receiveRanges: async (source, seen) => {
+      source.use(new RangeConsumer(source, (buffer, start, end) => void seen.push(buffer.toString('latin1', start, end)))).wake();
+    },
+  };
+  for (const [name, read] of Object.entries(readers)) {
+    for (const inboxMessages of [1, 2, 1024]) {
+      for (const before of [true, false]) {
+        it(`${name}: takes what is in front of a fault and learns of it at once (${inboxMessages} ahead, ${before ? 'before' : 'behind'})`, async () => {
+          const source = host({ inboxMessages, messageBytes: 5 });
+          const seen: string[] = [];
+          const chunk = 'a\nb\nc\nmuch too long\nd\n';
+          if (before) source.arrive(chunk);
+          const outcome = read(source, seen).then(
+            () => 'finished',
+            (error: unknown) => codeOf(error),
+          );
+          if (!before) source.arrive(chunk);
+          for (let i = 0; i < 10; i++) await turn();
+          expect([seen, source.core.cause?.code]).to.deep.equal([['a', 'b', 'c'], 'ERR_MESSAGE_TOO_LARGE']);
+          expect(await outcome).to.equal(name.startsWith('receive') ? 'finished' : 'ERR_MESSAGE_TOO_LARGE');
+        });
+      }
+    }
+  }
+
+  it('ends the session at a message that the framing cannot make, without counting it as consumed', async () => {
+    const framing = json(lines());
+    for (const name of ['for await', 'receive'] as const) {
+      const core = coreOf('accept', { framing });
+      core.circuitUp(FRESH, core.positions(), 0, 0);
+      const source = new Host(core);
+      const seen: unknown[] = [];
+      const loop = name === 'receive' ? null : source.use(new IteratorConsumer(source, pullOne));
+      if (loop === null) source.use(new HandlerConsumer(source, (value) => void seen.push(value)));
+      source.arrive('{"good":1}\nnot json\n{}\n');
+      if (loop !== null) {
+        seen.push((await loop.next()).value);
+        await loop.next().catch(() => {});
+      }
+      expect(seen).to.deep.equal([{ good: 1 }]);
+      expect([core.cause?.code, core.closeCode, source.acked]).to.deep.equal(['ERR_FRAMING', CloseCode.FRAMING, 11]);
+    }
+  });
+});
