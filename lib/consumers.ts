@@ -18,6 +18,8 @@ export interface Source<Message> {
   readonly core: SessionCore<Message>;
   /** Messages were consumed: acks may be due, the session may be done. */
   settled(): void;
+  /** The same at the end of this tick: a loop over many messages must not read the clock for each. */
+  settleSoon(): void;
   /** The application's code threw: its session ends, with what it threw as the cause. */
   applicationFailed(error: unknown): void;
   /** The consumer is gone, and another may come. */
@@ -26,14 +28,19 @@ export interface Source<Message> {
 
 /** Makes the message that the core moved to; a codec that cannot (bad JSON) ends the session. */
 function take<Message>(source: Source<Message>): { readonly message: Message } | null {
-  const { core } = source;
   try {
-    return { message: core.inbound.inbox.message() };
+    return { message: source.core.inbound.inbox.message() };
   } catch (error) {
-    core.fail(CloseCode.FRAMING, SessionError.is(error) ? error : new SessionError('ERR_FRAMING', 'the framing failed', { cause: error }));
-    source.settled();
+    framingFailed(source, error);
     return null;
   }
+}
+
+/** The codec could not make a message of a range: the stream is at fault, and its session ends. */
+export function framingFailed<Message>(source: Source<Message>, error: unknown): void {
+  const cause = SessionError.is(error) ? error : new SessionError('ERR_FRAMING', 'the framing failed', { cause: error });
+  source.core.fail(CloseCode.FRAMING, cause);
+  source.settled();
 }
 
 interface Waiter<T> {
@@ -111,7 +118,7 @@ export class IteratorConsumer<Message, Item> implements Consumer, AsyncIterableI
     const { inbound } = this.#source.core;
     if (!inbound.inProgress) return;
     inbound.consume();
-    this.#source.settled();
+    this.#source.settleSoon();
   }
 
   #finish(): void {
@@ -138,10 +145,21 @@ export function pullBatch<Message>(source: Source<Message>): { readonly item: re
   const { inbound } = source.core;
   const batch: Message[] = [];
   // Only what is decoded already: a batch is what one read brought, never a wait for more.
-  for (let left = inbound.inbox.ready ? inbound.inbox.waiting : 0; left > 0 && inbound.next(); left--) {
-    const taken = take(source);
-    if (taken === null) return null;
-    batch.push(taken.message);
+  const { inbox } = inbound;
+  for (let left = inbox.ready ? inbox.waiting : 0; left > 0; left--) {
+    const before = inbox.endOffset;
+    inbound.next();
+    try {
+      batch.push(inbox.message());
+    } catch (error) {
+      if (batch.length > 0) {
+        // What stands in front of a fault is handed out first; the next call finds the fault again.
+        inbox.back(before);
+        break;
+      }
+      framingFailed(source, error);
+      return null;
+    }
   }
   return batch.length === 0 ? null : { item: batch };
 }
@@ -161,17 +179,19 @@ export class HandlerConsumer<Message> implements Consumer {
   wake(): void {
     if (this.#busy || this.#over) return;
     this.#busy = true;
-    const { core } = this.#source;
-    const { inbound } = core;
+    const { inbound } = this.#source.core;
     const handler = this.#handler;
     const from = inbound.inbox.endOffset;
     while (!this.#over && inbound.next()) {
       let result: unknown;
+      let made = false;
       try {
-        const { inbox } = inbound;
-        result = handler(inbox.message());
+        const message = inbound.inbox.message();
+        made = true;
+        result = handler(message);
       } catch (error) {
-        this.#failed(error);
+        if (made) this.#failed(error);
+        else framingFailed(this.#source, error);
         return;
       }
       if (isPromise(result)) {
@@ -197,14 +217,7 @@ export class HandlerConsumer<Message> implements Consumer {
   };
 
   readonly #failed = (error: unknown): void => {
-    if (this.#over) return;
-    const { core } = this.#source;
-    if (SessionError.is(error, 'ERR_FRAMING') && core.state !== 'closed') {
-      core.fail(CloseCode.FRAMING, error);
-      this.#source.settled();
-      return;
-    }
-    this.#source.applicationFailed(error);
+    if (!this.#over) this.#source.applicationFailed(error);
   };
 }
 

@@ -241,9 +241,9 @@ export class Dialer<Message> implements SessionHost<Message>, AttemptHost {
 
   /** One UNKNOWN may come from the wrong machine. Three, apart in time and from all places dialed, mean what they say. */
   #unknownHere(error: SessionError): void {
-    this.#unknown++;
-    // Nothing is left to learn for a side that is done.
-    if (this.#driver.core.state === 'lingering') return this.#conclude(error);
+    // Where a circuit lives the session is known at its other end, whatever another machine says. A side that is done is no exception
+    // to the count: its peer may still wait for the last ACK.
+    if (this.#driver.circuit === null) this.#unknown++;
     if (this.#unknown >= UNKNOWN_ANSWERS && this.#unknown >= Math.min(this.#options.addresses.length, 2)) return this.#conclude(error);
     this.#again(error, UNKNOWN_APART_MS);
   }

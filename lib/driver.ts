@@ -7,7 +7,7 @@ import type { Positions } from './core/handshake.ts';
 import { type SessionCore, supersededFrame } from './core/session-core.ts';
 import { CloseCode } from './core/wire.ts';
 import { report } from './diagnostics.ts';
-import { SessionError, withLoss } from './errors.ts';
+import { SessionError, type SessionErrorCode, withLoss } from './errors.ts';
 import { lossOf } from './loss.ts';
 import type { Settings } from './options.ts';
 import { Alarm } from './runtime.ts';
@@ -84,7 +84,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     return this.#told;
   }
   get circuit(): Circuit | null {
-    return this.#circuit;
+    return this.#ended ? null : this.#circuit;
   }
   get consumed(): boolean {
     return this.#consumer !== null;
@@ -124,7 +124,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     const cause = SessionError.is(error)
       ? error
       : new SessionError('ERR_DESTROYED', 'destroyed by the application', { cause: error ?? undefined });
-    const code = cause.code === 'ERR_MEMORY_BUDGET' ? CloseCode.MEMORY_BUDGET : CloseCode.DESTROYED;
+    const code = destroyCodes[cause.code] ?? CloseCode.DESTROYED;
     this.fail(code, cause, error?.message ?? '');
   }
 
@@ -263,6 +263,8 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     this.waiters.settle('flush', outbound.peerAcked);
     if (core.drainNotice !== null || core.supersededBy >= 0) this.#host.noticed(this);
     if (core.inbound.ended && outbound.fin < 0) this.#endToo();
+    // A listener, a handler or the host may have ended the session meanwhile.
+    if (this.#ended) return;
     if (core.wantsTransmit) this.schedule();
     if (this.#circuit !== null && this.settings.bare) this.#circuit.held = core.wantsPause;
     this.#account();
@@ -391,6 +393,12 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     }
   }
 }
+
+/** What the peer is told where a session is destroyed for one of these. */
+const destroyCodes: Partial<Record<SessionErrorCode, CloseCode>> = {
+  ERR_MEMORY_BUDGET: CloseCode.MEMORY_BUDGET,
+  ERR_APPLICATION: CloseCode.APPLICATION,
+};
 
 function flush(driver: SessionDriver<unknown>): void {
   driver.flushScheduled();

@@ -1,8 +1,8 @@
 // session.stream(): the session as a Node Duplex, for pipeline(), PTYs and Duplex.toWeb(). With raw framing it is bytes;
 // with any other each chunk is one message (object mode). Ends and errors map to those of the session.
 import { Duplex } from 'node:stream';
-import type { Consumer, Source } from './consumers.ts';
-import type { SessionError } from './errors.ts';
+import { type Consumer, framingFailed, type Source } from './consumers.ts';
+import { SessionError } from './errors.ts';
 
 /** What the stream needs of its session beside the source. */
 export interface StreamHost<Message> extends Source<Message> {
@@ -39,8 +39,17 @@ export class SessionStream<Message> extends Duplex implements Consumer {
   wake(): void {
     const { inbound } = this.#host.core;
     while (this.#wanted && !this.#over && inbound.next()) {
+      let message: Message;
       try {
-        this.#wanted = this.push(inbound.inbox.message());
+        message = inbound.inbox.message();
+      } catch (error) {
+        framingFailed(this.#host, error);
+        return;
+      }
+      try {
+        // push(null) would mean the end.
+        if (message === null) throw new SessionError('ERR_INVALID_MESSAGE', 'null, which a stream cannot hand over');
+        this.#wanted = this.push(message);
       } catch (error) {
         this.#host.applicationFailed(error);
         return;

@@ -42,6 +42,7 @@ export class BareCore<Message> extends SessionCore<Message> {
   override receive(chunk: Buffer, at: number, now: number): number {
     const { inbound } = this;
     if (this.state === 'closed') return chunk.length;
+    this.heard(now);
     inbound.received += chunk.length - at;
     if (inbound.discarding) inbound.discardedBytes += chunk.length - at;
     else inbound.inbox.take(chunk, at, chunk.length);

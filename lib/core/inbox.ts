@@ -98,6 +98,14 @@ export class Inbox<Message> implements RangeSink {
     return true;
   }
 
+  /** Takes the last next() back. @param endOffset what it was before */
+  back(endOffset: number): void {
+    this.#first = (this.#first - 1) & (this.#buffers.length - 1);
+    this.#buffers[this.#first] = this.buffer;
+    this.#count++;
+    this.endOffset = endOffset;
+  }
+
   /** The message that next() moved to. */
   message(): Message {
     return this.decoder.message(this.buffer, this.start, this.end);

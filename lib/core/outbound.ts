@@ -91,7 +91,13 @@ export class Outbound<Message> {
     const egress = this.egress;
     const before = egress.end;
     egress.lending = lend;
-    this.#encoder.encode(message, egress);
+    try {
+      this.#encoder.encode(message, egress);
+    } catch (error) {
+      // Encoders check before they write. One of an application that does not must not leave half a message in the stream.
+      egress.truncate(before);
+      throw error;
+    }
     const after = egress.end;
     const limits = this.#limits;
     const held = after - egress.replay.base;

@@ -244,11 +244,16 @@ export class SessionCore<Message> implements FrameSink {
 
   /** Reads chunk[at, end) of the current circuit. @returns the index reached: call again with the rest when it is less than the end. */
   receive(chunk: Buffer, at: number, now: number): number {
-    this.#now = now;
-    this.#live.heardMs = now;
+    this.heard(now);
     const reached = this.#reader.read(chunk, at, chunk.length);
     this.settle(now);
     return reached;
+  }
+
+  /** Bytes came: the circuit is alive. */
+  protected heard(now: number): void {
+    this.#now = now;
+    this.#live.heardMs = now;
   }
 
   onData(bytes: Buffer, start: number, end: number, offset: number): void {

@@ -154,6 +154,7 @@ export class EphemeralKey {
  *   can try weak ones at leisure.
  */
 export function parsePsk(psk: Uint8Array): Buffer {
+  if (!(psk instanceof Uint8Array)) throw new SessionError('ERR_INVALID_OPTION', 'psk must be a Uint8Array');
   if (psk.length < MIN_PSK_BYTES || psk.length > 0xffff) {
     throw new SessionError('ERR_INVALID_OPTION', `psk has ${psk.length} bytes, it must have ${MIN_PSK_BYTES} to 65535`);
   }

@@ -99,6 +99,16 @@ describe('bare core', () => {
     expect([core.fault, core.wantsTransmit, core.state]).to.deep.equal([null, false, 'attached']);
   });
 
+  it('does not call a write stalled while the peer still sends', () => {
+    for (const heard of [true, false]) {
+      const core = bareOf();
+      core.queued(1000, 0);
+      if (heard) core.receive(Buffer.from('x\n'), 0, 15_000);
+      core.tick(20_000, 1000);
+      expect(core.fault?.code).to.equal(heard ? undefined : 'ERR_WRITE_STALL');
+    }
+  });
+
   it('throws away what nobody reads', () => {
     const core = bareOf();
     core.discard(0);

@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import { Outbound, type OutboundLimits } from '../../lib/core/outbound.ts';
 import { SessionError } from '../../lib/errors.ts';
+import type { ByteWriter } from '../../lib/framing/framing.ts';
 import { lengthPrefix } from '../../lib/framing/length-prefix.ts';
 import { lines } from '../../lib/framing/lines.ts';
 import { framesIn } from '../support/cores.ts';
@@ -91,6 +92,27 @@ describe('outbound', () => {
     outbound.transmit(out, Number.MAX_SAFE_INTEGER, 1, -1, 0);
     const bodies = framesIn(Buffer.concat(out)).map(({ body }) => body.subarray(8).toString('latin1'));
     expect(bodies.join('')).to.equal('\0\0\0\x05first\0\0\0\x06second');
+  });
+
+  it('takes nothing back but its own when an encoder fails in the middle of a message', () => {
+    const encoder = {
+      encode(message: string, out: ByteWriter): void {
+        for (let left = message.length; left > 0; left--) out.byte(0x78);
+        if (message.length > 5) throw new RangeError('an encoder that does not check first');
+      },
+    };
+    const outbound = new Outbound<string>(encoder, { ...LIMITS, peerWindow: 200_000, outboxHardCap: 500_000 });
+    outbound.send('abc', false);
+    for (const bytes of [6, 5000, 150_000]) {
+      expect(codeOf(() => outbound.send('y'.repeat(bytes), false))).to.match(/^not ours: RangeError/);
+      expect(outbound.end).to.equal(3);
+    }
+    outbound.send('abcde', false);
+    expect(
+      carry(outbound)
+        .map((text) => text.split(':')[1])
+        .join(''),
+    ).to.equal('xxxxxxxx');
   });
 
   it('takes bytes up to offset 2^53-2 and then says ERR_EXHAUSTED', () => {

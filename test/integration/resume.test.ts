@@ -1,7 +1,7 @@
 // Resuming over real sockets: the scenarios that peers of this library fail. Who may carry a session, who may not, and what each is told.
 
 import { expect } from 'chai';
-import { CloseCode, Frame, Kind, RejectCode } from '../../lib/core/wire.ts';
+import { CloseCode, DrainFlag, Frame, Kind, RejectCode } from '../../lib/core/wire.ts';
 import { SessionError } from '../../lib/errors.ts';
 import { lengthPrefix } from '../../lib/framing/length-prefix.ts';
 import { lines } from '../../lib/framing/lines.ts';
@@ -29,6 +29,7 @@ import {
   ackFrame,
   answerOpen,
   challengeFlight,
+  closeFrame,
   confirmFrame,
   dataFrame,
   frame,
@@ -121,6 +122,126 @@ describe('the old circuit dying after the resume', () => {
     near.send('twice');
     expect(await take(far, 1)).to.deep.equal(['twice']);
     expect(far.stats).to.include({ received: 11, circuits: 2 });
+  });
+
+  it('frames that an old circuit delivers late are not read at all', async () => {
+    await using pair = await Pair.make({ framing: lines() });
+    const announced = next<[Session<string>]>(pair.server, 'session');
+    const { peer: old, session } = await rawSession(pair.port);
+    const [far] = await announced;
+    old.write(dataFrame(0, 'one\n'));
+    expect(await take(far, 1)).to.deep.equal(['one']);
+    const fresh = (await RawPeer.dial(pair.port)).write(resumeFlight(session, { generation: 2, positions: { sent: 4 } }));
+    expect((await fresh.flight()).flight.kind).to.equal(Kind.RESUMED);
+    expect(Number((await old.frameOf(Frame.SUPERSEDED)).readBigUInt64BE())).to.equal(2);
+    const lost: unknown[] = [];
+    far.on('detached', (cause) => lost.push(cause));
+    old.write(dataFrame(4, 'spliced\n'), dataFrame(999, 'gap\n'), closeFrame(CloseCode.DESTROYED));
+    await turns(30);
+    expect([far.state, far.stats.received, lost]).to.deep.equal(['attached', 4, []]);
+    fresh.write(dataFrame(4, 'two\n'));
+    expect(await take(far, 1)).to.deep.equal(['two']);
+    for (const peer of [old, fresh]) peer.destroy();
+  });
+});
+
+describe('a try at a new circuit while the old one lives', () => {
+  const busy = rejectedFlight({ code: RejectCode.BUSY });
+
+  it('that is told BUSY leaves the session on the old one, and nothing was missed', async () => {
+    const { pair, router } = await routed({ framing: lines() });
+    await using _ = pair;
+    await using front = router;
+    const { near, far } = await pair.open();
+    let answer: () => void = () => {};
+    front.routes.push((socket) => {
+      answer = () => socket.end(busy);
+    });
+    const lost: unknown[] = [];
+    near.on('detached', (cause) => lost.push(cause));
+    pair.client.nudge();
+    await eventually(() => front.count === 2);
+    near.send('written meanwhile');
+    far.send('sent meanwhile');
+    await turns(30);
+    expect(near.stats.received).to.equal(0);
+    answer();
+    expect([await take(near, 1), await take(far, 1)]).to.deep.equal([['sent meanwhile'], ['written meanwhile']]);
+    expect([near.stats.circuits, far.stats.circuits, lost]).to.deep.equal([1, 1, []]);
+  });
+
+  it('that is not answered is given up, with the next generation for the next', async () => {
+    const runtime = new VirtualRuntime();
+    const { pair, router } = await routed({ framing: lines(), client: { runtime, heartbeatMs: 300_000 } });
+    await using _ = pair;
+    await using front = router;
+    const { near, far } = await pair.open();
+    const silent: Buffer[] = [];
+    const swallow = (socket: import('node:net').Socket): void => {
+      socket.on('data', (chunk: Buffer) => silent.push(chunk));
+    };
+    front.routes.push(swallow);
+    pair.client.nudge();
+    await eventually(() => silent.length === 1);
+    near.send('waits');
+    runtime.advance(15_100);
+    expect(await take(far, 1)).to.deep.equal(['waits']);
+    expect(near.stats.circuits).to.equal(1);
+    const again = next(near, 'attached');
+    pair.client.nudge();
+    await again;
+    const generationOf = (bytes: Buffer): bigint => bytes.readBigUInt64BE(bytes.indexOf(Buffer.from([0x0b, 0, 8])) + 3);
+    expect([generationOf(silent[0] as Buffer), generationOf(front.sent[1] as Buffer)]).to.deep.equal([2n, 3n]);
+  });
+});
+
+describe('early data', () => {
+  async function resumed(messages: readonly string[]): Promise<{ early: string; seen: string[] }> {
+    const { pair, router } = await routed({ framing: lines() });
+    await using _ = pair;
+    await using front = router;
+    const { near, far } = await pair.open();
+    front.routes.push((socket) => socket.destroy());
+    front.sockets[0]?.resetAndDestroy();
+    await next(near, 'detached');
+    for (const message of messages) near.send(message);
+    await next(near, 'attached');
+    const seen = await take(far, messages.length);
+    const bytes = front.sent[1] as Buffer;
+    const flightBytes = 26 + bytes.readUInt16BE(24);
+    const first = bytes.subarray(flightBytes, flightBytes + 4);
+    // DATA at once behind the RESUME; otherwise the first frame is the PING behind RESUMED.
+    const early = first[0] === Frame.DATA ? bytes.subarray(flightBytes + 12, flightBytes + 4 + first.readUIntBE(1, 3)).toString() : '';
+    return { early, seen };
+  }
+
+  it('stands right behind the RESUME, and comes once', async () => {
+    const { early, seen } = await resumed(['one', 'two']);
+    expect(early).to.equal('one\ntwo\n');
+    expect(seen).to.deep.equal(['one', 'two']);
+  });
+
+  it('is cut at its most for what no circuit has carried; the rest follows', async () => {
+    const message = 'x'.repeat(9_999);
+    const { early, seen } = await resumed([message, message, message]);
+    expect(early.length).to.be.within(1, 14_336);
+    expect(seen).to.deep.equal([message, message, message]);
+  });
+
+  it('is left out where not all that a circuit has carried would fit', async () => {
+    const { pair, router } = await routed({ framing: lines() });
+    await using _ = pair;
+    await using front = router;
+    const { near, far } = await pair.open();
+    const message = 'x'.repeat(19_999);
+    near.send(message);
+    await eventually(() => far.stats.received === 20_000);
+    const again = next(near, 'attached');
+    front.sockets[0]?.resetAndDestroy();
+    await again;
+    near.send('more');
+    expect(await take(far, 2)).to.deep.equal([message, 'more']);
+    expect([near.stats.replayedBytes, far.stats.duplicateBytes]).to.deep.equal([0, 0]);
   });
 });
 
@@ -236,6 +357,21 @@ describe('one resume credential used twice at once', () => {
     }
     expect(front.count).to.equal(dialed);
     expect(taken.state).to.equal('attached');
+  });
+
+  it('a process that was taken over cannot come back with a higher generation', async () => {
+    await using pair = await Pair.make({ framing: lines() });
+    const { peer: first, session } = await rawSession(pair.port);
+    await first.frameOf(Frame.PING);
+    const second = (await RawPeer.dial(pair.port)).write(resumeFlight(session, { generation: 2, instance: 2 }));
+    expect((await second.flight()).flight.kind).to.equal(Kind.RESUMED);
+    const back = (await RawPeer.dial(pair.port)).write(resumeFlight(session, { generation: 7, instance: 1 }), dataFrame(0, 'spliced\n'));
+    expect(await back.rejected()).to.include({ code: RejectCode.TAKEN_OVER, generation: 2 });
+    const far = pair.server.sessions.get(session.id.toString('hex')) as Session<string>;
+    expect([far.state, far.stats.received, far.stats.circuits]).to.deep.equal(['attached', 0, 2]);
+    const third = (await RawPeer.dial(pair.port)).write(resumeFlight(session, { generation: 3, instance: 3 }));
+    expect((await third.flight()).flight.kind).to.equal(Kind.RESUMED);
+    for (const peer of [first, second, back, third]) peer.destroy();
   });
 
   it('processes that fight over one session are slowed down', async () => {
@@ -758,6 +894,44 @@ describe('a dialing side and a server that answers by hand', () => {
       ['ERR_BUSY', 5000],
       ['ERR_DRAINING', 0],
       ['ERR_RETRY_LATER', 60_000],
+    ]);
+  });
+
+  it('DRAIN: the application is told; a move is redialed within the spread, and the old circuit serves until then', async () => {
+    const { server, pair, near, peer, session, runtime } = await byHand();
+    await using _ = pair;
+    await using __ = server;
+    const notices: unknown[] = [];
+    near.on('draining', (notice) => notices.push(notice));
+    const drain = (move: boolean, spreadMs: number): Buffer => {
+      const body = Buffer.alloc(9);
+      body[0] = move ? DrainFlag.MOVE : DrainFlag.FINISH;
+      body.writeUInt32BE(30_000, 1);
+      body.writeUInt32BE(spreadMs, 5);
+      return frame(Frame.DRAIN, body);
+    };
+    peer.write(drain(false, 0));
+    await eventually(() => notices.length === 1);
+    runtime.advance(1000);
+    await turns(20);
+    expect(server.count).to.equal(1);
+    runtime.jitter = 0.5;
+    peer.write(drain(true, 4000));
+    await eventually(() => notices.length === 2);
+    runtime.advance(1999);
+    near.send('on the old circuit');
+    expect((await peer.stream(19)).toString()).to.equal('on the old circuit\n');
+    expect(server.count).to.equal(1);
+    runtime.advance(1);
+    const again = await server.next();
+    const resume = await readResume(again);
+    const attached = next(near, 'attached');
+    again.write(resumedFlight(session, [resume.bytes], { generation: 2, positions: { received: 19, acked: 19, limit: 2 ** 21 + 19 } }));
+    await attached;
+    await peer.gone();
+    expect(notices).to.deep.equal([
+      { deadlineMs: 30_000, move: false },
+      { deadlineMs: 30_000, move: true },
     ]);
   });
 

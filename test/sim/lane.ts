@@ -190,6 +190,7 @@ export class Link {
   readonly down: Lane;
   readonly fate: Fate;
   broken: boolean = false;
+  #healed = false;
   readonly #clock: Clock;
   readonly #onCut: () => void;
 
@@ -209,7 +210,7 @@ export class Link {
     this.down.cutAfter = fate.cutDown;
     this.up.stallAfter = fate.stallUp;
     this.down.stallAfter = fate.stallDown;
-    if (fate.cutAfterMs !== Infinity) clock.after(fate.cutAfterMs, null, () => this.cut());
+    if (fate.cutAfterMs !== Infinity) clock.after(fate.cutAfterMs, null, () => this.#healed || this.cut());
   }
 
   /** Over: each end that is to learn of it does so in its own time, the others find out by themselves. */
@@ -230,6 +231,7 @@ export class Link {
 
   heal(): void {
     if (this.broken) return;
+    this.#healed = true;
     this.up.heal();
     this.down.heal();
   }

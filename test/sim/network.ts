@@ -48,6 +48,7 @@ export class Network {
   readonly #random: Random;
   readonly #outside: Host;
   #ends = 0;
+  #healed = false;
 
   /** @param outside the host of all who are neither client nor server */
   constructor(clock: Clock, random: Random, options: NetworkOptions, outside: Host) {
@@ -98,6 +99,7 @@ export class Network {
 
   /** Faults stop: connections that are whole stay whole. */
   heal(): void {
+    this.#healed = true;
     for (const link of this.links) link.heal();
   }
 
@@ -149,6 +151,7 @@ export class Network {
     const link = new Link(end(host, name), end(to, to.name), fate, this.options, clock, this.#random, () => {
       this.cuts++;
     });
+    if (this.#healed) link.heal();
     this.links.add(link);
     this.#describe(link);
     return link;

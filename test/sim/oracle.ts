@@ -84,7 +84,7 @@ export class Oracle {
 
   delivered(stream: Stream, message: Message): void {
     this.bytes += message.length;
-    if (stream.first !== null) return this.#again(stream, stream.first, message);
+    if (stream.first !== null || stream.second !== null) return this.#eitherProcess(stream, message);
     const lives = stream.heir === null ? [stream] : [stream, stream.heir].filter((life) => !life.left);
     const writers = lives.filter((life) => sameMessage(life.accepted[life.delivered], message));
     if (writers.length === 0) {
@@ -99,10 +99,11 @@ export class Oracle {
     }
   }
 
-  #again(stream: Stream, first: Stream, message: Message): void {
+  /** Two processes read: each gets what follows, and what one of them had not consumed may come to the other as well. */
+  #eitherProcess(stream: Stream, message: Message): void {
     const n = stream.delivered++;
-    if (!sameMessage(stream.accepted[n], message)) this.fail(stream.name, `message ${n} came to the second process with other bytes`);
-    if (n >= this.history.deliveredCount(first.name)) this.history.delivered(first.name, n, message);
+    if (!sameMessage(stream.accepted[n], message)) this.fail(stream.name, `message ${n} came to one of two processes with other bytes`);
+    if (n >= this.history.deliveredCount(stream.name)) this.history.delivered(stream.name, n, message);
   }
 
   /** flushed() has resolved for the first `count` messages. */
@@ -116,8 +117,8 @@ export class Oracle {
   ended(who: string, out: Stream, into: Stream, cause: SessionError | undefined): void {
     if (cause === undefined) {
       const read = into.heir !== null && into.heir.complete ? into.heir : into;
+      this.history.endedClean(out.name);
       for (const stream of [out, read]) {
-        this.history.endedClean(stream.name);
         if (!stream.complete) this.fail(who, `ended clean, ${stream.reached} of ${stream.accepted.length} messages of ${stream.name} were delivered`);
       }
       return;

@@ -65,7 +65,8 @@ export class Party {
     });
     session.on('close', (cause) => this.#closed(cause));
     // Opened on a circuit that is attached a moment later, or already: the listener would miss that one.
-    if (session.state === 'attached') this.#changed(true);
+    if (session.circuit !== undefined) this.#changed(true);
+    this.closed = session.state === 'closed';
   }
 
   /** Begins to send and to read. */
@@ -239,14 +240,18 @@ export class Party {
     return this.options.framing === 'prefix' ? Buffer.from(buffer.subarray(start, end)) : buffer.toString('utf8', start, end);
   }
 
-  #hand(message: Message): void {
-    const { oracle, throwsAt } = this.options;
+  #hand(message: Message, fails: boolean = true): void {
+    const { oracle } = this.options;
     this.into.inProgress++;
     oracle.delivered(this.into, message);
     // A promise that was resolved before the end is seen behind it; a call is not made any more.
     if (this.closed && this.#called) oracle.fail(this.name, 'a message behind close');
     if (this.into.delivered % 16 === 0) this.inspect();
-    if (this.into.delivered > throwsAt) throw new Error('the handler fails, as planned');
+    if (fails) this.#fail();
+  }
+
+  #fail(): void {
+    if (this.into.delivered > this.options.throwsAt) throw new Error('the handler fails, as planned');
   }
 
   /** The application is through with what it was given. Behind the end of the session that changes nothing any more. */
@@ -297,7 +302,9 @@ export class Party {
     try {
       for await (const batch of this.session.batches()) {
         if (batch.length === 0) this.options.oracle.fail(this.name, 'an empty batch');
-        for (const message of batch) this.#hand(message);
+        // Handed out as one: all of it counts as delivered, even if the first message is too much for the application.
+        for (const message of batch) this.#hand(message, false);
+        this.#fail();
         for (const message of batch) await this.#digest(message);
         this.#consumed();
       }

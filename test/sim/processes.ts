@@ -12,6 +12,8 @@ import type { Pair, World } from './world.ts';
 
 /** How a process that came too late, or has been overtaken, ends. */
 const CONFLICT: readonly SessionErrorCode[] = ['ERR_TAKEN_OVER', 'ERR_STATE_LOST'];
+/** The heir's end may have taken even the tombstone along. */
+const LOST: readonly SessionErrorCode[] = [...CONFLICT, 'ERR_UNKNOWN_SESSION'];
 /** How a process ends that takes up a session which is over. */
 const OVER: readonly SessionErrorCode[] = [
   ...CONFLICT,
@@ -30,6 +32,7 @@ interface Second {
   /** Nothing can have happened between the record and the death of the first process. */
   readonly exact: boolean;
   party: Party | null;
+  over: boolean;
   refusal: SessionError | null;
 }
 
@@ -84,7 +87,7 @@ function prepare(world: World, pair: Pair, exact: boolean): Second {
   world.hosts.push(host);
   const client = world.makeClient(host);
   world.clients.push(client);
-  return { pair, client, up: world.oracle.fork(pair.up), down: pair.down.reread(), exact, party: null, refusal: null };
+  return { pair, client, up: world.oracle.fork(pair.up), down: pair.down.reread(), exact, party: null, over: false, refusal: null };
 }
 
 function begin(world: World, second: Second, record: Buffer): void {
@@ -94,6 +97,8 @@ function begin(world: World, second: Second, record: Buffer): void {
     (session) => {
       const options = { ...world.partyOptions('client', host, 0, second.up, second.down), author: 9 };
       second.party = new Party('second', session, options);
+      // The session had ended, and this process had nothing more to say or to hear.
+      second.over = second.party.closed;
       second.party.start();
     },
     (error: unknown) => {
@@ -107,14 +112,15 @@ function begin(world: World, second: Second, record: Buffer): void {
 function judge(world: World, pair: Pair, second: Second | null): void {
   const { oracle } = world;
   const { client, server } = pair;
-  const heir = second?.party ?? null;
+  const heir = second === null || second.over ? null : second.party;
   const cause = heir === null ? (second?.refusal ?? undefined) : heir.cause;
   const inherited = heir !== null && heir.closed && heir.cause === undefined;
   const lapsed = server === null && world.nowMs - pair.openedMs >= 60_000;
   if (!client.gone) {
-    oracle.allow(client.name, client.cause, inherited ? CONFLICT : lapsed ? ['ERR_UNKNOWN_SESSION'] : [], !inherited);
+    // Clean beside an heir: it had read everything as well, and its END was consumed. The oracle has seen to that.
+    oracle.allow(client.name, client.cause, inherited ? LOST : lapsed ? ['ERR_UNKNOWN_SESSION'] : [], true);
   }
-  if (second !== null && !inherited) {
+  if (second !== null && !second.over && !inherited) {
     const must = client.gone && second.exact && server !== null && !lapsed;
     oracle.allow('second', cause, must ? [] : OVER, must);
   }
@@ -123,5 +129,5 @@ function judge(world: World, pair: Pair, second: Second | null): void {
   if (client.gone) oracle.history.lost(up.name, { from: up.delivered, count: up.accepted.length - up.delivered, exact: false });
   // A process that died and has no heir leaves the server waiting.
   const orphaned = client.gone && !inherited;
-  if (server?.closed === true) oracle.allow(server.name, server.cause, orphaned ? ['ERR_EXPIRED'] : [], !orphaned);
+  if (server?.closed === true) oracle.allow(server.name, server.cause, orphaned ? ['ERR_EXPIRED'] : [], true);
 }

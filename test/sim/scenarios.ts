@@ -23,6 +23,16 @@ interface Ends {
 /** Codes of a session that one end forgot for lack of contact. */
 const LAPSED: readonly SessionErrorCode[] = ['ERR_EXPIRED', 'ERR_GAVE_UP', 'ERR_UNKNOWN_SESSION'];
 
+/** Ends that one side decides on while the other may be done already. */
+const OWN_DECISIONS: readonly SessionErrorCode[] = [
+  'ERR_APPLICATION',
+  'ERR_CLOSE_TIMEOUT',
+  'ERR_DESTROYED',
+  'ERR_EXPIRED',
+  'ERR_REPLACED',
+  'ERR_SHUTDOWN',
+];
+
 export const scenarios: Readonly<Record<Family, (world: World) => Scenario>> = {
   steady: (world) => plain(world, {}),
   expiry: (world) => {
@@ -41,13 +51,24 @@ export const scenarios: Readonly<Record<Family, (world: World) => Scenario>> = {
   throw: (world) => {
     const at = world.random.integer(0, 20);
     world.change = (side) => ((side === 'client') === world.plan.incidentAtClient ? { throwsAt: at } : {});
-    const codes: readonly SessionErrorCode[] = ['ERR_APPLICATION', 'ERR_DESTROYED', 'ERR_PEER_APPLICATION', 'ERR_PEER_DESTROYED', ...LAPSED];
+    const codes: readonly SessionErrorCode[] = [
+      'ERR_APPLICATION',
+      'ERR_DESTROYED',
+      'ERR_PEER_APPLICATION',
+      'ERR_PEER_DESTROYED',
+      // A loop that is left by an error while close() waits leaves the rest unread.
+      'ERR_UNREAD',
+      'ERR_PEER_UNREAD',
+      ...LAPSED,
+    ];
     return plain(world, { client: codes, server: codes }, holdTime(world));
   },
   unread: (world) => {
     world.change = (side) => ((side === 'client') === world.plan.incidentAtClient ? { deaf: true } : {});
     const codes: readonly SessionErrorCode[] = ['ERR_UNREAD', 'ERR_PEER_UNREAD'];
-    return plain(world, { client: codes, server: codes });
+    // The dialing side takes an end of stream behind its CLOSE for an answer (C-9). If it was a middlebox, the server has to find out.
+    const server: readonly SessionErrorCode[] = world.plan.incidentAtClient ? [...codes, 'ERR_EXPIRED'] : codes;
+    return plain(world, { client: codes, server }, holdTime(world));
   },
   hurried: (world) => {
     const codes: readonly SessionErrorCode[] = ['ERR_CLOSE_TIMEOUT', 'ERR_PEER_DESTROYED', ...LAPSED];
@@ -98,12 +119,11 @@ export function judge(world: World, pair: Pair, ends: Ends): void {
 function judgeBoth(world: World, { client, server }: Pair): void {
   const { oracle, plan } = world;
   const cause = server?.cause;
-  if (client.cause === undefined && cause !== undefined && !['ERR_EXPIRED', 'ERR_CLOSE_TIMEOUT', 'ERR_DESTROYED', 'ERR_SHUTDOWN', 'ERR_APPLICATION'].includes(cause.code)) {
+  if (client.cause === undefined && cause !== undefined && !OWN_DECISIONS.includes(cause.code)) {
     oracle.fail('world', `the client ended clean, the server with ${cause.code}`);
   }
   if (client.cause !== undefined && cause === undefined) {
-    const own = ['ERR_DESTROYED', 'ERR_APPLICATION', 'ERR_CLOSE_TIMEOUT'].includes(client.cause.code);
-    if (!own && plan.family !== 'evict') oracle.fail('world', `the server ended clean, the client with ${client.cause.code}`);
+    if (!OWN_DECISIONS.includes(client.cause.code) && plan.family !== 'evict') oracle.fail('world', `the server ended clean, the client with ${client.cause.code}`);
   }
   for (const party of [client, server]) {
     if (party === null || party === undefined) continue;
@@ -159,7 +179,10 @@ function shutdown(world: World): void {
     if (pair.number > 0) return;
     clock.after(plan.incidentMs, serverHost, () => {
       const drained = random.chance(0.7) ? world.server.drain({ deadlineMs: random.integer(0, 5_000) }) : Promise.resolve(0);
-      drained.then(() => world.server.close()).catch((error: unknown) => world.oracle.fail('server', `drain() or close() failed: ${String(error)}`));
+      drained
+        .then(() => world.server.close())
+        .then(() => world.giveUp.abort())
+        .catch((error: unknown) => world.oracle.fail('server', `drain() or close() failed: ${String(error)}`));
     });
   };
 }

@@ -4,6 +4,7 @@
 import type { Duplex } from 'node:stream';
 import { type Budget, processBudget } from '../../lib/budget.ts';
 import { SessionClient } from '../../lib/client.ts';
+import { SessionError } from '../../lib/errors.ts';
 import type { Limits } from '../../lib/options.ts';
 import { SessionServer } from '../../lib/server.ts';
 import type { Session } from '../../lib/session.ts';
@@ -52,6 +53,9 @@ export class World {
   readonly budget: Budget = processBudget(512 * MIB);
   /** Sessions being opened: their dials carry an OPEN. */
   opening: number = 0;
+  /** Opens that nobody waits for any more, and how many there were. */
+  readonly giveUp: AbortController = new AbortController();
+  abandoned: number = 0;
   /** What one side does differently, as its family asks. */
   change: (side: 'client' | 'server', number: number) => PartyChange = () => ({});
   onPair: (pair: Pair) => void = () => {};
@@ -98,8 +102,15 @@ export class World {
   /** Opens one more session, and starts its application. */
   async open(number: number): Promise<void> {
     this.opening++;
-    const session = await this.client.open({ retry: true });
+    const { signal } = this.giveUp;
+    const session = await this.client.open({ retry: true, signal }).catch((error: unknown) => {
+      if (!SessionError.is(error, 'ERR_ABORTED')) throw error;
+    });
     this.opening--;
+    if (session === undefined) {
+      this.abandoned++;
+      return;
+    }
     const up = new Stream(`${number} up`);
     const down = new Stream(`${number} down`);
     const options = this.partyOptions('client', this.clientHost, number, up, down);

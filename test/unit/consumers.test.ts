@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import { type Consumer, HandlerConsumer, IteratorConsumer, pullBatch, pullOne, RangeConsumer, type Source } from '../../lib/consumers.ts';
 import type { SessionCore } from '../../lib/core/session-core.ts';
 import { CloseCode } from '../../lib/core/wire.ts';
+import { SessionStream, type StreamHost } from '../../lib/duplex.ts';
 import { SessionError } from '../../lib/errors.ts';
 import { json } from '../../lib/framing/json.ts';
 import { lines } from '../../lib/framing/lines.ts';
@@ -209,6 +210,17 @@ describe('receive', () => {
     });
   }
 
+  it('is to blame for a framing error of its own', () => {
+    const source = host();
+    source.use(
+      new HandlerConsumer(source, () => {
+        throw new SessionError('ERR_FRAMING', 'in a file that the handler reads');
+      }),
+    );
+    source.arrive('a\n');
+    expect([source.core.cause?.code, source.failures.length]).to.deep.equal(['ERR_APPLICATION', 1]);
+  });
+
   it('does nothing more once the session has ended', async () => {
     const source = host();
     const seen: string[] = [];
@@ -280,7 +292,7 @@ describe('every way to read', () => {
   for (const [name, read] of Object.entries(readers)) {
     for (const inboxMessages of [1, 2, 1024]) {
       for (const before of [true, false]) {
-        it(`${name}: takes what is in front of a fault and learns of it at once (${inboxMessages} ahead, ${before ? 'before' : 'behind'})`, async () => {
+        it(`${name}: takes what precedes a fault, and learns of it (${inboxMessages} ahead, ${before ? 'before' : 'behind'})`, async () => {
           const source = host({ inboxMessages, messageBytes: 5 });
           const seen: string[] = [];
           const chunk = 'a\nb\nc\nmuch too long\nd\n';
@@ -298,22 +310,60 @@ describe('every way to read', () => {
     }
   }
 
-  it('ends the session at a message that the framing cannot make, without counting it as consumed', async () => {
-    const framing = json(lines());
-    for (const name of ['for await', 'receive'] as const) {
-      const core = coreOf('accept', { framing });
-      core.circuitUp(FRESH, core.positions(), 0, 0);
-      const source = new Host(core);
-      const seen: unknown[] = [];
-      const loop = name === 'receive' ? null : source.use(new IteratorConsumer(source, pullOne));
-      if (loop === null) source.use(new HandlerConsumer(source, (value) => void seen.push(value)));
-      source.arrive('{"good":1}\nnot json\n{}\n');
-      if (loop !== null) {
-        seen.push((await loop.next()).value);
-        await loop.next().catch(() => {});
-      }
-      expect(seen).to.deep.equal([{ good: 1 }]);
-      expect([core.cause?.code, core.closeCode, source.acked]).to.deep.equal(['ERR_FRAMING', CloseCode.FRAMING, 11]);
+  const jsonHost = (): Host<unknown> => {
+    const core = coreOf<unknown>('accept', { framing: json(lines()) });
+    core.circuitUp(FRESH, core.positions(), 0, 0);
+    return new Host(core);
+  };
+  const jsonReaders: Record<string, (source: Host<unknown>, seen: unknown[]) => Promise<unknown>> = {
+    'for await': async (source, seen) => {
+      for await (const value of source.use(new IteratorConsumer<unknown, unknown>(source, pullOne))) seen.push(value);
+    },
+    batches: async (source, seen) => {
+      for await (const batch of source.use(new IteratorConsumer<unknown, readonly unknown[]>(source, pullBatch))) seen.push(...batch);
+    },
+    receive: async (source, seen) => {
+      source.use(new HandlerConsumer(source, (value) => void seen.push(value))).wake();
+    },
+    stream: async (source, seen) => {
+      for await (const value of source.use(new SessionStream(streamHost(source), false))) seen.push(value);
+    },
+  };
+  for (const [name, read] of Object.entries(jsonReaders)) {
+    for (const before of [true, false]) {
+      it(`${name}: takes what is in front of a message that cannot be made (${before ? 'before' : 'behind'})`, async () => {
+        const source = jsonHost();
+        const seen: unknown[] = [];
+        const text = '1\n{"two":2}\nnot json\n4\n';
+        if (before) source.arrive(text);
+        read(source, seen).catch(() => {});
+        if (!before) source.arrive(text);
+        for (let i = 0; i < 10; i++) await turn();
+        expect([seen, source.core.cause?.code, source.core.closeCode]).to.deep.equal([[1, { two: 2 }], 'ERR_FRAMING', CloseCode.FRAMING]);
+        expect([source.acked, source.failures.length]).to.deep.equal([12, 0]);
+      });
     }
+  }
+
+  it('stream: fails at null and does not take it for the end', async () => {
+    const source = jsonHost();
+    const seen: unknown[] = [];
+    jsonReaders.stream?.(source, seen).catch(() => {});
+    source.arrive('1\nnull\n2\n');
+    for (let i = 0; i < 10; i++) await turn();
+    expect([seen, source.core.cause?.code]).to.deep.equal([[1], 'ERR_APPLICATION']);
   });
 });
+
+function streamHost<Message>(source: Host<Message>): StreamHost<Message> {
+  return {
+    core: source.core,
+    settled: () => source.settled(),
+    applicationFailed: (error) => source.applicationFailed(error),
+    released: () => source.released(),
+    send: (message, lend) => source.core.send(message, lend),
+    drained: () => Promise.resolve(),
+    end: () => source.core.end(0),
+    destroy: () => {},
+  };
+}
