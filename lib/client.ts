@@ -14,7 +14,7 @@ import { Dialer, type DialerIdentity } from './dialer.ts';
 import { SessionDriver } from './driver.ts';
 import { SessionError } from './errors.ts';
 import { type Opened, openOn } from './opening.ts';
-import { type Address, invalid, parseShared, type SessionClientOptions, type Settings } from './options.ts';
+import { type Address, invalid, METADATA_MOST_BYTES, parseShared, type SessionClientOptions, type Settings } from './options.ts';
 import { delay } from './runtime.ts';
 import { SessionKeys, type TlsSecrets, tlsSecrets } from './security/keys.ts';
 import { Session } from './session.ts';
@@ -42,7 +42,6 @@ export interface RetryNotice<Message> {
 const LAST_ATTEMPT_MS = 30_000;
 const OPEN_DELAY_MS = { base: 100, cap: 2_000 };
 const RECORD_FORMAT = 1;
-const METADATA_MOST_BYTES = 512;
 
 interface Held<Message> {
   readonly dialer: Dialer<Message>;

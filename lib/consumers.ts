@@ -70,6 +70,8 @@ export class IteratorConsumer<Message, Item> implements Consumer, AsyncIterableI
     if (this.#waiters.length === 0 && !this.#over) {
       const pulled = this.#pull(this.#source);
       if (pulled !== null) return Promise.resolve({ value: pulled.item, done: false });
+      // Nothing is left: what was consumed is told now, and it may have been the last.
+      this.#source.settled();
       if (this.#source.core.inbound.ended) this.#finish();
     }
     if (this.#over) return this.#last();

@@ -8,6 +8,7 @@ import { type SessionCore, supersededFrame } from './core/session-core.ts';
 import { CloseCode } from './core/wire.ts';
 import { report } from './diagnostics.ts';
 import { SessionError, type SessionErrorCode, withLoss } from './errors.ts';
+import { Flusher } from './flusher.ts';
 import { lossOf } from './loss.ts';
 import type { Settings } from './options.ts';
 import { Alarm } from './runtime.ts';
@@ -32,11 +33,6 @@ export interface Face {
   emit(name: 'draining', notice: { readonly deadlineMs: number; readonly move: boolean }): boolean;
 }
 
-// transmit() and write() are synchronous, so one list serves all sessions.
-const outgoing: Buffer[] = [];
-/** This much not yet written is written at once instead of at the end of the tick. */
-const FLUSH_BYTES = 65_536;
-
 /** What still comes on a circuit that a newer one replaced is dropped. */
 const SUPERSEDED_LINGER_MS = 1000;
 
@@ -48,13 +44,12 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   readonly #budget: Budget;
   readonly #share: Share;
   readonly #alarm: Alarm;
+  readonly #flusher: Flusher<Message>;
   #face!: Face;
-  #circuit: Circuit | null = null;
   #consumer: Consumer | null = null;
   #told: SessionError | undefined;
   #ended = false;
-  #frozen = false;
-  #flushScheduled = false;
+  #settleScheduled = false;
   #endScheduled = false;
   #endTold = false;
   /** close() was called: once nobody reads, what comes in is thrown away. */
@@ -67,6 +62,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     this.#budget = budget;
     this.#share = new Share(budget);
     this.#alarm = new Alarm((now) => this.#ring(now));
+    this.#flusher = new Flusher(core, settings, () => this.touched());
   }
 
   set face(face: Face) {
@@ -84,7 +80,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     return this.#told;
   }
   get circuit(): Circuit | null {
-    return this.#ended ? null : this.#circuit;
+    return this.#ended ? null : this.#flusher.circuit;
   }
   get consumed(): boolean {
     return this.#consumer !== null;
@@ -98,9 +94,9 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   send(message: Message, lend: boolean): boolean {
     const { core } = this;
     const room = core.send(message, lend);
-    if (this.#circuit === null) this.#account();
-    else if (core.outbound.sendableBytes >= FLUSH_BYTES && this.#room(this.#circuit) > 0) this.#flush();
-    else this.schedule();
+    const { circuit } = this.#flusher;
+    if (circuit === null) this.#account();
+    else this.#flusher.sent(circuit);
     if (!this.#budget.full) return room;
     core.outbound.needDrain = true;
     this.#budget.waitForRoom(this);
@@ -153,6 +149,18 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     this.touched();
   }
 
+  settleSoon(): void {
+    if (this.#settleScheduled) return;
+    this.#settleScheduled = true;
+    this.settings.runtime.defer(settle, this as unknown as SessionDriver<unknown>);
+  }
+
+  /** @internal */
+  settleScheduled(): void {
+    this.#settleScheduled = false;
+    if (!this.#ended) this.settled();
+  }
+
   drained(): Promise<void> {
     if (this.#ended) return Promise.reject(new SessionError('ERR_CLOSED', 'the session has ended', { cause: this.#told }));
     return this.core.outbound.needDrain ? this.waiters.add('drain', 0, undefined) : Promise.resolve();
@@ -169,23 +177,23 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     if (this.#ended) return circuit.destroy();
     this.core.circuitUp(theirs, told, from, this.now);
     this.#budget.attached(this);
-    this.#circuit = circuit;
+    this.#flusher.circuit = circuit;
     circuit.owner = this;
     report('attached', this, circuit.info);
     this.#tell(() => this.#face.emit('attached', circuit.info));
     circuit.held = false;
     if (rest.length > 0) circuit.onData(rest);
     // It may have died between its handshake and now, when nobody was told of it.
-    if (circuit.over && this.#circuit === circuit) this.#detach(new SessionError('ERR_CIRCUIT_LOST', 'lost at once'), false);
-    else this.#flush();
+    if (circuit.over && this.#flusher.circuit === circuit) this.#detach(new SessionError('ERR_CIRCUIT_LOST', 'lost at once'), false);
+    else this.#flusher.flush();
   }
 
   /** While a newer circuit is tried, the old one is neither read nor written. */
   set frozen(frozen: boolean) {
-    if (this.#circuit === null) return;
-    this.#frozen = frozen;
-    this.#circuit.held = frozen;
-    if (!frozen) this.#flush();
+    if (this.#flusher.circuit === null) return;
+    this.#flusher.frozen = frozen;
+    this.#flusher.circuit.held = frozen;
+    if (!frozen) this.#flusher.flush();
   }
 
   circuitData(circuit: Circuit, chunk: Buffer, at: number): number {
@@ -199,11 +207,11 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   }
 
   circuitWritable(): void {
-    this.#flush();
+    this.#flusher.flush();
   }
 
   circuitLost(circuit: Circuit, cause: SessionError): void {
-    if (circuit === this.#circuit) this.#detach(cause, circuit.peerEnded);
+    if (circuit === this.#flusher.circuit) this.#detach(cause, circuit.peerEnded);
   }
 
   circuitEnded(): boolean {
@@ -215,24 +223,24 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
 
   /** A newer circuit came before the old one was seen to die: the application sees the change in turn. */
   #replace(): void {
-    const before = this.#circuit;
+    const before = this.#flusher.circuit;
     if (before === null) return;
     before.release();
-    if (this.core.role === 'accept' && !this.#frozen) {
+    if (this.core.role === 'accept' && !this.#flusher.frozen) {
       // In order, so that a process which lost its session to another learns it: a reset could swallow the frame.
       before.write([supersededFrame(this.core.generation)]);
       before.finish(SUPERSEDED_LINGER_MS);
     } else {
       before.destroy();
     }
-    this.#circuit = null;
-    this.#frozen = false;
+    this.#flusher.circuit = null;
+    this.#flusher.frozen = false;
     this.#tell(() => this.#face.emit('detached', new SessionError('ERR_CIRCUIT_LOST', 'a newer circuit replaced this one')));
   }
 
   #detach(cause: SessionError, orderly: boolean): void {
-    this.#circuit = null;
-    this.#frozen = false;
+    this.#flusher.circuit = null;
+    this.#flusher.frozen = false;
     this.core.circuitLost(orderly, this.now);
     if (this.#ended) return;
     if (this.core.state === 'closed') return this.#finish(cause);
@@ -249,8 +257,8 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   touched(): void {
     if (this.#ended) return;
     const { core } = this;
-    if (core.fault !== null && this.#circuit !== null && core.state !== 'closed') {
-      this.#circuit.destroy();
+    if (core.fault !== null && this.#flusher.circuit !== null && core.state !== 'closed') {
+      this.#flusher.circuit.destroy();
       return this.#detach(core.fault, false);
     }
     if (core.state === 'closed') return this.#finish();
@@ -265,49 +273,19 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     if (core.inbound.ended && outbound.fin < 0) this.#endToo();
     // A listener, a handler or the host may have ended the session meanwhile.
     if (this.#ended) return;
-    if (core.wantsTransmit) this.schedule();
-    if (this.#circuit !== null && this.settings.bare) this.#circuit.held = core.wantsPause;
+    if (core.wantsTransmit) this.#flusher.schedule();
+    if (this.#flusher.circuit !== null && this.settings.bare) this.#flusher.circuit.held = core.wantsPause;
     this.#account();
     this.#arm();
   }
 
-  /** Flushes at the end of this tick; a full socket calls by itself when it has room. */
+  /** Something may have become due without an input: a wait for the peer. */
   schedule(): void {
-    if (this.#flushScheduled || this.#circuit === null || this.#room(this.#circuit) <= 0) return;
-    this.#flushScheduled = true;
-    this.settings.runtime.defer(flush, this as unknown as SessionDriver<unknown>);
-  }
-
-  #room(circuit: Circuit): number {
-    return this.settings.limits.socketBytes - circuit.queuedBytes;
-  }
-
-  /** @internal */
-  flushScheduled(): void {
-    this.#flushScheduled = false;
-    this.#flush();
-  }
-
-  #flush(): void {
-    const circuit = this.#circuit;
-    if (circuit === null || this.#frozen || this.#ended) return;
-    const { core } = this;
-    const now = this.now;
-    // What touched() would schedule below is for a later turn: a tick without end would let no byte in.
-    this.#flushScheduled = true;
-    if (core.transmit(outgoing, this.#room(circuit), now) > 0) {
-      circuit.write(outgoing);
-      outgoing.length = 0;
-      core.queued(circuit.queuedBytes, now);
-    }
-    if (core.halfCloses) circuit.end();
-    this.touched();
-    this.#flushScheduled = core.wantsTransmit && this.#circuit === circuit && this.#room(circuit) > 0;
-    if (this.#flushScheduled) this.settings.runtime.yield(flush, this as unknown as SessionDriver<unknown>);
+    this.#flusher.schedule();
   }
 
   #ring(now: number): void {
-    this.core.tick(now, this.#circuit === null ? 0 : this.#circuit.queuedBytes);
+    this.core.tick(now, this.#flusher.circuit === null ? 0 : this.#flusher.circuit.queuedBytes);
     this.touched();
   }
 
@@ -342,7 +320,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     const cause = core.cause && withLoss(core.cause, lossOf(core));
     this.#told = cause;
     this.settings.runtime.disarm(this.#alarm);
-    const circuit = this.#circuit;
+    const circuit = this.#flusher.circuit;
     if (circuit !== null) this.#sayLast(circuit);
     this.#budget.forget(this);
     this.#share.set(0);
@@ -364,11 +342,9 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   /** The circuit carries the last frames, waits for the peer's end, and goes in order. */
   #sayLast(circuit: Circuit): void {
     // Without frames a reset is the only way to tell a bare peer that this is not the end it expects.
-    const reset = this.core.fault !== null || this.#frozen || (this.settings.bare && this.core.cause !== undefined);
+    const reset = this.core.fault !== null || this.#flusher.frozen || (this.settings.bare && this.core.cause !== undefined);
     if (!reset) {
-      this.core.transmit(outgoing, Number.MAX_SAFE_INTEGER, this.now);
-      circuit.write(outgoing);
-      outgoing.length = 0;
+      this.#flusher.last(circuit);
       circuit.finish();
     } else {
       circuit.destroy();
@@ -400,8 +376,8 @@ const destroyCodes: Partial<Record<SessionErrorCode, CloseCode>> = {
   ERR_APPLICATION: CloseCode.APPLICATION,
 };
 
-function flush(driver: SessionDriver<unknown>): void {
-  driver.flushScheduled();
+function settle(driver: SessionDriver<unknown>): void {
+  driver.settleScheduled();
 }
 
 function end(driver: SessionDriver<unknown>): void {

@@ -18,11 +18,13 @@ import {
   setMac,
 } from './core/handshake.ts';
 import { judgeGeneration } from './core/resume.ts';
+import { rejectError } from './core/verdict.ts';
 import { CHALLENGE_BYTES, Kind, NONCE_BYTES, RejectCode, VERSION } from './core/wire.ts';
 import { SessionError } from './errors.ts';
 import { FlightReader } from './flight-reader.ts';
 import type { Greeter } from './greeter.ts';
 import { chooseKeys } from './key-choice.ts';
+import { METADATA_MOST_BYTES } from './options.ts';
 import type { Known, Live, Provisional } from './registry.ts';
 import { Alarm } from './runtime.ts';
 import { deriveKeys, verifyNobody } from './security/keys.ts';
@@ -121,6 +123,9 @@ export class Greeting<Message> implements CircuitOwner {
 
   async #open(flight: OpenFlight, circuit: Circuit): Promise<void> {
     const { settings, registry } = this.#greeter;
+    if ((flight.metadata?.length ?? 0) > METADATA_MOST_BYTES) {
+      return this.#reject(RejectCode.UNSUPPORTED, undefined, { reason: `more than ${METADATA_MOST_BYTES} bytes of metadata` });
+    }
     const full = this.#greeter.full(circuit);
     if (full !== null) return this.#reject(full, undefined, { reason: full === RejectCode.DRAINING ? 'shutting down' : 'at a limit' });
     if (flight.framing !== settings.framing.name) {
@@ -319,7 +324,7 @@ export class Greeting<Message> implements CircuitOwner {
     );
     if (asked !== undefined)
       setMac(bytes, asked.known.keys.mac('rejected', [...this.#earlier(asked), macInput(bytes)], this.#binding(asked.known)));
-    const error = new SessionError('ERR_UNSUPPORTED', `answered REJECTED(${code}) ${reason}`);
+    const error = rejectError(code, cause, reason, retryAfterMs);
     this.#over();
     this.#circuit.write([bytes]);
     this.#circuit.finish();

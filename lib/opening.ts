@@ -98,7 +98,8 @@ class Opening<Message> implements AttemptHost {
     if (flight.kind === Kind.REJECTED) {
       attempt.settled();
       circuit.finish();
-      this.#done(rejectError(flight.code, flight.cause, flight.reason, flight.retryAfterMs));
+      const spoken = flight.versions.length === 0 ? flight.reason : `${flight.reason} it speaks version ${flight.versions.join(', ')}`;
+      this.#done(rejectError(flight.code, flight.cause, spoken.trim(), flight.retryAfterMs));
       return;
     }
     if (flight.kind !== Kind.OPENED) throw new SessionError('ERR_PROTOCOL', `flight of kind ${flight.kind} in answer to OPEN`);

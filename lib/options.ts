@@ -90,6 +90,9 @@ const defaultLimits: Limits = {
 /** Heartbeats outside of this are refused by PROTOCOL.md. */
 export const HEARTBEAT_MS: { readonly min: number; readonly max: number } = { min: 1_000, max: 300_000 };
 
+/** Most metadata of an OPEN: an opened session that nobody has confirmed must cost less than 1 KiB. */
+export const METADATA_MOST_BYTES = 512;
+
 export interface SharedOptions<Message> {
   /** Cuts the byte stream into messages. Both ends need the same. */
   readonly framing: Framing<Message>;

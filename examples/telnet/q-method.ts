@@ -81,9 +81,18 @@ const REFUSED = 0x08;
 /** Such a second request is still open on the peer's side. */
 const OWED = 0x10;
 
-/** All options of one connection, both sides: 512 bytes. */
+/** All options of one connection, both sides. */
 export class OptionStates {
-  readonly #states: Uint8Array = new Uint8Array(512);
+  readonly #states: Uint8Array;
+
+  /** @param states 512 bytes, which are all that is known; those of another object make a copy of it. Default: nothing is in effect. */
+  constructor(states: Uint8Array = new Uint8Array(512)) {
+    this.#states = Uint8Array.from(states);
+  }
+
+  get bytes(): Uint8Array {
+    return Uint8Array.from(this.#states);
+  }
 
   state(side: Side, option: number): QState {
     return states[(this.#states[slot(side, option)] as number) & STATE_BITS] as QState;

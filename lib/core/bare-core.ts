@@ -2,7 +2,6 @@
 // the session lives as long as its one circuit, and "acked" means written. Same inputs and outputs as SessionCore.
 import { SessionError } from '../errors.ts';
 import type { Framing } from '../framing/framing.ts';
-import { Deadline } from './deadlines.ts';
 import type { Positions } from './handshake.ts';
 import { type CoreLimits, SessionCore } from './session-core.ts';
 
@@ -55,10 +54,8 @@ export class BareCore<Message> extends SessionCore<Message> {
     this.concluded(undefined, new SessionError('ERR_CIRCUIT_LOST', 'the connection of a bare session is gone'), now);
   }
 
-  override tick(now: number, queuedBytes: number): void {
-    if (queuedBytes === 0) this.deadlines.clear(Deadline.WRITE_STALL);
-    super.tick(now, queuedBytes);
-  }
+  /** A peer without heartbeats may be slow for as long as it likes: a printer out of paper is not a dead circuit. */
+  override queued(): void {}
 
   override transmit(out: Buffer[], budget: number, now: number): number {
     const { egress } = this.outbound;
@@ -74,8 +71,9 @@ export class BareCore<Message> extends SessionCore<Message> {
     }
     if (this.outbound.finDue) this.outbound.cursor++;
     this.outbound.sent = this.outbound.cursor;
-    // Written is all that is known here. The socket still holds the memory, so it is not used again.
-    if (this.outbound.cursor > this.outbound.peerAcked) this.outbound.confirm(this.outbound.cursor, false, this.circuit);
+    // Written is all that is known here, and only of whole messages. The socket still holds the memory, so it is not used again.
+    const all = this.outbound.cursor === this.outbound.end;
+    if (all && this.outbound.cursor > this.outbound.peerAcked) this.outbound.confirm(this.outbound.cursor, false, this.circuit);
     this.settle(now);
     return bytes;
   }

@@ -149,7 +149,7 @@ export class Outbound<Message> {
     if (this.sendableBytes <= 0) return false;
     this.egress.seal();
     const segment = this.egress.replay.find(this.cursor);
-    return segment !== undefined && segment.slab !== null && segment.offset === this.cursor;
+    return segment !== undefined && segment.circuit === 0 && segment.slab !== null && segment.offset === this.cursor;
   }
 
   /**
@@ -170,9 +170,11 @@ export class Outbound<Message> {
       const skip = this.cursor - segment.offset;
       const start = segment.start + skip;
       const length = Math.min(segment.end - start, end - this.cursor, MAX_DATA_BYTES);
+      // The room in front is written once: an older circuit's socket may still hold it.
+      const room = skip === 0 && segment.slab !== null && segment.circuit === 0;
       if (segment.circuit === 0) segment.circuit = circuit;
       else if (segment.circuit !== circuit && segment.slab !== null) segment.slab.tainted = true;
-      if (skip === 0 && segment.slab !== null) {
+      if (room) {
         const at = start - DATA_HEADER_BYTES;
         putDataHeader(segment.buffer, at, this.cursor, length);
         if (ackBytes > 0) putAck(segment.buffer, at - ackBytes, acked, limit);

@@ -11,6 +11,7 @@ const HEADER_BYTES = 2 + 4 * 4 + 8 * 8;
 
 const FLAG_FIN = 1;
 const FLAG_PEER_END = 2;
+const FLAG_FIN_ACKED = 4;
 
 /** What a core is rebuilt from. */
 export interface Snapshot {
@@ -27,6 +28,8 @@ export interface Snapshot {
   /** Offsets of the two ENDs; -1 where there is none. */
   readonly fin: number;
   readonly peerEnd: number;
+  /** The peer has consumed our END: `base` cannot tell, since END takes no memory. */
+  readonly finAcked: boolean;
   /** Everything written from `base` on: replay and outbox. */
   readonly bytes: Buffer;
 }
@@ -42,7 +45,7 @@ export function encodeSnapshot<Message>(core: SessionCore<Message>): Buffer {
   // END is consumed with the last message: before that it comes again.
   const peerEnd = inbound.ended ? inbound.peerEnd : -1;
   out[0] = FORMAT;
-  out[1] = (outbound.fin >= 0 ? FLAG_FIN : 0) | (peerEnd >= 0 ? FLAG_PEER_END : 0);
+  out[1] = (outbound.fin >= 0 ? FLAG_FIN : 0) | (peerEnd >= 0 ? FLAG_PEER_END : 0) | (outbound.finAcked ? FLAG_FIN_ACKED : 0);
   const terms = [inbound.window, outbound.peerWindow, core.heartbeatMs, core.holdMs];
   for (const [i, value] of terms.entries()) writeU32(out, 2 + i * 4, value);
   const { generation, instance } = core;
@@ -80,12 +83,13 @@ export function decodeSnapshot(record: Buffer): Snapshot {
     instance: number(5),
     fin: (flags & FLAG_FIN) !== 0 ? number(6) : -1,
     peerEnd: (flags & FLAG_PEER_END) !== 0 ? number(7) : -1,
+    finAcked: (flags & FLAG_FIN_ACKED) !== 0,
     bytes: Buffer.from(record.subarray(HEADER_BYTES)),
   };
-  const { acked, peerLimit, base, sent, generation, instance, fin, peerEnd, bytes } = snapshot;
+  const { acked, peerLimit, base, sent, generation, instance, fin, peerEnd, finAcked, bytes } = snapshot;
   const end = base + bytes.length;
   const safe = [acked, peerLimit, base, sent, generation, instance].every((value) => value >= 0) && end < Number.MAX_SAFE_INTEGER;
-  const whole = fin < 0 ? sent <= end : fin === end && sent <= end + 1;
+  const whole = fin < 0 ? sent <= end && !finAcked : fin === end && sent <= end + 1 && (!finAcked || (base === end && sent > end));
   if (!safe || !whole || base > sent || instance > generation || (peerEnd >= 0 && acked !== peerEnd + 1))
     throw refused('that contradicts itself');
   return snapshot;
@@ -100,6 +104,7 @@ export function restore<Message>(core: SessionCore<Message>, snapshot: Snapshot)
     outbound.egress.copy(snapshot.bytes, at, Math.min(snapshot.bytes.length, at + MAX_RESERVE));
   }
   outbound.fin = snapshot.fin;
+  if (snapshot.finAcked) outbound.peerAcked = snapshot.fin + 1;
   core.generation = snapshot.generation;
   core.instance = snapshot.instance;
 }

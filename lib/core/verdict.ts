@@ -48,7 +48,7 @@ export function closeError(code: number, detail: Buffer): SessionError {
 export function rejectError(code: RejectCode, cause: CloseCode | undefined, reason: string, retryAfterMs: number): SessionError {
   if (code === RejectCode.CLOSED && cause !== undefined && cause !== CloseCode.CLEAN) return closeError(cause, Buffer.from(reason));
   const mapped = rejectCodes[code] ?? 'ERR_UNSUPPORTED';
-  return new SessionError(mapped, `the server answered ${mapped.slice(4)}${reason === '' ? '' : `: ${reason}`}`, { retryAfterMs });
+  return new SessionError(mapped, `REJECTED with ${mapped.slice(4)}${reason === '' ? '' : `: ${reason}`}`, { retryAfterMs });
 }
 
 /** Codes that mean: dial again later. Anybody may say so. */

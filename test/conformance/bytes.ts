@@ -67,6 +67,8 @@ export const TOO_HIGH: bigint = 1n << 53n;
 export class Failure extends Error {}
 
 export type Tlv = readonly [tag: number, value: Uint8Array];
+/** A TLV, or bytes that are none. */
+export type Part = Tlv | Buffer;
 
 export interface Header {
   readonly magic?: Buffer;
@@ -113,11 +115,13 @@ export function u64(value: number | bigint): Buffer {
   return out;
 }
 
-export function tlv([tag, value]: Tlv): Buffer {
+export function tlv(part: Part): Buffer {
+  if (Buffer.isBuffer(part)) return part;
+  const [tag, value] = part;
   return Buffer.concat([uint(1, tag), uint(2, value.length), value]);
 }
 
-export function flight(kind: number, body: readonly Tlv[] | Buffer, header: Header = {}): Buffer {
+export function flight(kind: number, body: readonly Part[] | Buffer, header: Header = {}): Buffer {
   const bytes = Buffer.isBuffer(body) ? body : Buffer.concat(body.map(tlv));
   const { magic = MAGIC, version = 1, node = 0, reserved = 0, sessionId = NO_SESSION, length = bytes.length } = header;
   return Buffer.concat([magic, Buffer.of(version, kind, node, reserved), sessionId, uint(2, length), bytes]);

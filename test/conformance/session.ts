@@ -19,6 +19,7 @@ import {
   NO_SESSION,
   numberOf,
   offsetAt,
+  type Part,
   type Positions,
   ping,
   positionBytes,
@@ -47,7 +48,7 @@ export interface OpenFields {
   readonly publicKey?: Buffer;
   /** Put in where they belong by their number. */
   readonly extra?: readonly Tlv[];
-  readonly edit?: (tlvs: Tlv[]) => Tlv[];
+  readonly edit?: (tlvs: Tlv[]) => Part[];
   readonly header?: Header;
 }
 
@@ -57,7 +58,7 @@ export interface ResumeFields {
   readonly positions?: Partial<Positions> | readonly (number | bigint)[];
   readonly extra?: readonly Tlv[];
   /** Changes the TLVs before the MAC is made: MAC is the last of them. */
-  readonly edit?: (tlvs: Tlv[]) => Tlv[];
+  readonly edit?: (tlvs: Tlv[]) => Part[];
   readonly header?: Header;
   /** Makes the MAC instead of the right one. */
   readonly seal?: (input: Buffer, circuit: Circuit) => Buffer;
@@ -102,7 +103,7 @@ export class Bench {
   }
 
   /** The TLVs of an OPEN, in order. */
-  openTlvs(circuit: Circuit, publicKey: Buffer, fields: OpenFields): Tlv[] {
+  openTlvs(circuit: Circuit, publicKey: Buffer, fields: OpenFields): Part[] {
     const { psk } = this.target;
     const usual = (circuit.secrets === undefined ? Method.X25519 : Method.EXPORTER) | (psk === undefined ? 0 : Method.PSK);
     const { methods = usual, framing = FRAMING, window = 65_536, heartbeatMs = 15_000, holdMs = 60_000, extra = [] } = fields;

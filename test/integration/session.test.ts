@@ -640,7 +640,7 @@ describe('events and statistics', () => {
     await served;
     await rejection(pair.another({ credentials: 'wrong' }).open());
     for (const stop of listeners) stop();
-    for (const expected of ['open 32 undefined', 'attached 32 object', 'closed 32 undefined', 'rejected 0 ERR_UNSUPPORTED']) {
+    for (const expected of ['open 32 undefined', 'attached 32 object', 'closed 32 undefined', 'rejected 0 ERR_AUTH']) {
       expect(seen).to.include(expected);
     }
     expect(seen.filter((event) => event.startsWith('open')).length).to.equal(2);

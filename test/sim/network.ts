@@ -61,7 +61,7 @@ export class Network {
   /** Ends that nobody has destroyed. */
   get openEnds(): string[] {
     const open: string[] = [];
-    for (const { client, server } of this.links) for (const end of [client, server]) if (!end.destroyed && !end.host.dead) open.push(end.name);
+    for (const { client, server } of this.links) for (const end of [client, server]) if (!end.destroyed && !end.host.dead && end.host !== this.#outside) open.push(end.name);
     return open;
   }
 

@@ -123,7 +123,9 @@ function judgeBoth(world: World, { client, server }: Pair): void {
     oracle.fail('world', `the client ended clean, the server with ${cause.code}`);
   }
   if (client.cause !== undefined && cause === undefined) {
-    if (!OWN_DECISIONS.includes(client.cause.code) && plan.family !== 'evict') oracle.fail('world', `the server ended clean, the client with ${client.cause.code}`);
+    // Tombstones go early, or with the server.
+    const forgets = plan.family === 'evict' || plan.family === 'shutdown';
+    if (!OWN_DECISIONS.includes(client.cause.code) && !forgets) oracle.fail('world', `the server ended clean, the client with ${client.cause.code}`);
   }
   for (const party of [client, server]) {
     if (party === null || party === undefined) continue;

@@ -29,6 +29,10 @@ class Host<Message> implements Source<Message> {
     this.#tell();
   }
 
+  settleSoon(): void {
+    this.settled();
+  }
+
   applicationFailed(error: unknown): void {
     this.failures.push(error);
     this.core.fail(CloseCode.APPLICATION, new SessionError('ERR_APPLICATION', 'test', { cause: error }));
@@ -359,6 +363,7 @@ function streamHost<Message>(source: Host<Message>): StreamHost<Message> {
   return {
     core: source.core,
     settled: () => source.settled(),
+    settleSoon: () => source.settleSoon(),
     applicationFailed: (error) => source.applicationFailed(error),
     released: () => source.released(),
     send: (message, lend) => source.core.send(message, lend),

@@ -1,11 +1,11 @@
 // What is wrong with a flight's TLVs in the same way for every flight: a table of sizes in, one edit a mistake out.
 
-import { EMPTY, type Tlv } from '../bytes.ts';
+import type { Part, Tlv } from '../bytes.ts';
 
 export interface Mistake {
   readonly rule: string;
   readonly name: string;
-  readonly edit: (tlvs: Tlv[]) => Tlv[];
+  readonly edit: (tlvs: Tlv[]) => Part[];
 }
 
 /** @param sizes name, tag, and right length, 0 where several are right */
@@ -22,9 +22,9 @@ export function badTlvs(sizes: readonly (readonly [string, number, number])[]): 
     const [[first, a], [second, b]] = [sizes[at - 1], sizes[at]] as [readonly [string, number, number], readonly [string, number, number]];
     mistakes.push({ rule: 'H-8', name: `${second} in front of ${first}`, edit: (tlvs) => swapped(tlvs, a, b) });
   }
-  mistakes.push({ rule: 'H-7', name: 'a last TLV of one byte', edit: (tlvs) => cut(tlvs, Buffer.of(0x90)) });
-  mistakes.push({ rule: 'H-7', name: 'a last TLV of two bytes', edit: (tlvs) => cut(tlvs, Buffer.of(0x90, 0)) });
-  mistakes.push({ rule: 'H-7', name: 'a last TLV that reaches beyond the body', edit: (tlvs) => cut(tlvs, Buffer.of(0x90, 0, 1)) });
+  mistakes.push({ rule: 'H-7', name: 'a last TLV of one byte', edit: (tlvs) => [...tlvs, Buffer.of(0x90)] });
+  mistakes.push({ rule: 'H-7', name: 'a last TLV of two bytes', edit: (tlvs) => [...tlvs, Buffer.of(0x90, 0)] });
+  mistakes.push({ rule: 'H-7', name: 'a last TLV that reaches beyond the body', edit: (tlvs) => [...tlvs, Buffer.of(0x90, 0, 1)] });
   return mistakes;
 }
 
@@ -33,7 +33,7 @@ export function without(tlvs: readonly Tlv[], tag: number): Tlv[] {
 }
 
 function sized(tlvs: readonly Tlv[], tag: number, bytes: number): Tlv[] {
-  return tlvs.map(([found, value]): Tlv => (found === tag ? [tag, Buffer.concat([value, EMPTY, Buffer.alloc(bytes)]).subarray(0, bytes)] : [found, value]));
+  return tlvs.map(([found, value]): Tlv => (found === tag ? [tag, Buffer.concat([value, Buffer.alloc(bytes)]).subarray(0, bytes)] : [found, value]));
 }
 
 function swapped(tlvs: readonly Tlv[], a: number, b: number): Tlv[] {
@@ -41,7 +41,3 @@ function swapped(tlvs: readonly Tlv[], a: number, b: number): Tlv[] {
   return tlvs.map((one) => (one[0] === a ? of(b) : one[0] === b ? of(a) : one));
 }
 
-/** Makes the first bytes of the list what stands raw at its end. */
-function cut(tlvs: readonly Tlv[], raw: Buffer): Tlv[] {
-  return [...tlvs, Object.assign([raw[0] as number, raw] as const, { raw: true }) as unknown as Tlv];
-}

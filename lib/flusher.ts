@@ -1,0 +1,80 @@
+// Flusher: when and how a session's bytes are written to its circuit. What the core has to say goes out in one write per tick,
+// at once when a whole slab is full, and not before the socket has room.
+import type { Circuit } from './circuit.ts';
+import type { SessionCore } from './core/session-core.ts';
+import type { Settings } from './options.ts';
+
+// transmit() and write() are synchronous, so one list serves all sessions.
+const outgoing: Buffer[] = [];
+/** This much not yet written is written at once instead of at the end of the tick. */
+const FLUSH_BYTES = 65_536;
+
+export class Flusher<Message> {
+  readonly #core: SessionCore<Message>;
+  readonly #settings: Settings<Message>;
+  readonly #written: () => void;
+  circuit: Circuit | null = null;
+  /** A newer circuit is being tried: this one is not written to. */
+  frozen = false;
+  #scheduled = false;
+
+  /** @param written runs what a write has made due */
+  constructor(core: SessionCore<Message>, settings: Settings<Message>, written: () => void) {
+    this.#core = core;
+    this.#settings = settings;
+    this.#written = written;
+  }
+
+  /** The application has written a message. */
+  sent(circuit: Circuit): void {
+    if (this.#core.outbound.sendableBytes >= FLUSH_BYTES && this.#room(circuit) > 0) this.flush();
+    else this.schedule();
+  }
+
+  /** Flushes at the end of this tick; a full socket calls by itself when it has room. */
+  schedule(): void {
+    if (this.#scheduled || this.circuit === null || this.#room(this.circuit) <= 0) return;
+    this.#scheduled = true;
+    this.#settings.runtime.defer(flushScheduled, this as unknown as Flusher<unknown>);
+  }
+
+  flush(): void {
+    const { circuit } = this;
+    if (circuit === null || this.frozen) return;
+    const core = this.#core;
+    // What #written would schedule below is for a later turn: a tick without end would let no byte in.
+    this.#scheduled = true;
+    this.#write(circuit, this.#room(circuit));
+    if (core.halfCloses) circuit.end();
+    this.#written();
+    this.#scheduled = core.wantsTransmit && this.circuit === circuit && this.#room(circuit) > 0;
+    if (this.#scheduled) this.#settings.runtime.yield(flushScheduled, this as unknown as Flusher<unknown>);
+  }
+
+  /** Writes the last frames of a session that has ended, however full the socket is. */
+  last(circuit: Circuit): void {
+    this.#write(circuit, Number.MAX_SAFE_INTEGER);
+  }
+
+  /** @internal */
+  flushScheduled(): void {
+    this.#scheduled = false;
+    this.flush();
+  }
+
+  #write(circuit: Circuit, budget: number): void {
+    const now = this.#settings.runtime.now();
+    if (this.#core.transmit(outgoing, budget, now) === 0) return;
+    circuit.write(outgoing);
+    outgoing.length = 0;
+    this.#core.queued(circuit.queuedBytes, now);
+  }
+
+  #room(circuit: Circuit): number {
+    return this.#settings.limits.socketBytes - circuit.queuedBytes;
+  }
+}
+
+function flushScheduled(flusher: Flusher<unknown>): void {
+  flusher.flushScheduled();
+}
