@@ -27,7 +27,8 @@ export class Flusher<Message> {
 
   /** The application has written a message. */
   sent(circuit: Circuit): void {
-    if (this.#core.outbound.sendableBytes >= FLUSH_BYTES && this.#room(circuit) > 0) this.flush();
+    const { outbound } = this.#core;
+    if (outbound.egress.filled && outbound.sendableBytes >= FLUSH_BYTES && this.#room(circuit) > 0) this.flush();
     else this.schedule();
   }
 

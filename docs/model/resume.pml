@@ -93,6 +93,14 @@ hidden byte x; hidden byte y; hidden byte fits;
 
 /* ------------------------------------------------------------------ dialing side */
 
+/* After RESUME without a verdict: a life of the accepting side with an older record may have taken it, and written bytes of its own. What the
+ * older circuit still holds would be of another life, and no position would tell. */
+#ifdef MUTANT_KEEPS_OLDER
+#define LEAVE_OLDER(p) skip
+#else
+#define LEAVE_OLDER(p) if :: d[p].circuit != NONE -> LEAVE_DOWN(d[p].circuit); d[p].circuit = NONE; d[p].next = 0; d[p].ackTold = 0 :: else fi
+#endif
+
 inline dial(p) {                             /* R-1, R-2, R-3 */
   d[p].attempt = used; used++;
   dialer[d[p].attempt] = p;
@@ -127,7 +135,7 @@ inline finish(p) {                           /* the session has ended for this p
   d[p].ended = true; d[p].earlyEnd = 0; d[p].ackAsked = 0; d[p].next = 0; d[p].ackTold = 0
 }
 
-inline goOn(p) {                             /* R-17: no verdict, or a retry answer: the older circuit still counts */
+inline goOn(p) {                             /* R-17: the older circuit still counts, from where this side stopped there */
   LEAVE_DOWN(d[p].attempt);
 #ifdef MUTANT_WRONG_OFFSET
   if :: d[p].circuit != NONE && d[p].earlyEnd > d[p].next -> d[p].next = d[p].earlyEnd :: else fi;
@@ -215,7 +223,12 @@ end: do
        :: down[d[p].attempt]?STATE_LOST, _, _ -> finish(p)
        fi }
   /* Losing a circuit: any but the last at any time; one that the other side has left, at its end of stream. */
-  :: atomic { d[p].attempt != NONE && (d[p].attempt != LAST || (acceptGone[d[p].attempt] && empty(down[d[p].attempt]))) -> goOn(p) }
+  :: atomic { d[p].attempt != NONE && (d[p].attempt != LAST || (acceptGone[d[p].attempt] && empty(down[d[p].attempt]))) ->
+       goOn(p);                              /* no verdict */
+#ifdef ROLLBACK
+       LEAVE_OLDER(p)
+#endif
+     }
   :: atomic { d[p].circuit != NONE && (d[p].circuit != LAST || (acceptGone[d[p].circuit] && empty(down[d[p].circuit]))) ->
        x = superseded[d[p].circuit]; y = empty(down[d[p].circuit]);
        LEAVE_DOWN(d[p].circuit); d[p].circuit = NONE; d[p].next = 0; d[p].ackTold = 0;
@@ -255,8 +268,8 @@ inline accept(k) {                           /* the rest of R-5, R-8, R-10, R-16
   asked[k].generation = 0; asked[k].instance = 0; CLEAR(askedAt[k])
 }
 
-#ifdef MUTANT_EQUAL_GENERATION
-#define NEWER(k) (asked[k].generation >= generation)
+#ifdef MUTANT_ANY_GENERATION
+#define NEWER(k) true
 #else
 #define NEWER(k) (asked[k].generation > generation)
 #endif

@@ -18,6 +18,8 @@ export class Egress implements ByteWriter {
   #slab: Slab | null = null;
   #regionStart = 0;
   #busy = false;
+  /** A slab was filled since this was last set back: there is enough for a write. */
+  filled = false;
   /** Set around encode() of a message that the application lent. */
   lending = false;
 
@@ -108,6 +110,7 @@ export class Egress implements ByteWriter {
   #open(bytes: number): void {
     if (this.#slab !== null) {
       this.#busy = true;
+      this.filled = true;
       if (this.position > this.#regionStart) {
         this.replay.push(new Segment(this.buffer, this.#regionStart, this.position, this.replay.end, this.#slab));
         this.#regionStart = this.position;

@@ -161,6 +161,7 @@ export class Outbound<Message> {
     if (this.sendableBytes <= 0) return 0;
     const egress = this.egress;
     egress.seal();
+    egress.filled = false;
     const end = this.cursor + this.sendableBytes;
     let bytes = 0;
     let ackBytes = acked >= 0 ? ACK_FRAME_BYTES : 0;

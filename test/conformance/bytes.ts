@@ -262,7 +262,8 @@ function readFields(bytes: Buffer, kind: number, { must, may }: Layout): Map<num
 
 function checkValues(reply: Reply): void {
   const { kind, fields } = reply;
-  for (const tag of [Tag.WINDOW, Tag.HEARTBEAT]) if (fields.has(tag) && numberOf(reply, tag) === 0) throw new Failure(`tag ${tag} is 0 (H-16)`);
+  for (const tag of [Tag.WINDOW, Tag.HEARTBEAT])
+    if (fields.has(tag) && numberOf(reply, tag) === 0) throw new Failure(`tag ${tag} is 0 (H-16)`);
   if (fields.has(Tag.POSITIONS)) {
     const { received, acked, limit, base, sent } = positionsOf(reply);
     if (acked > received || acked > limit || base > sent) {
@@ -280,7 +281,8 @@ function checkValues(reply: Reply): void {
     [Tag.CAUSE, [Reject.CLOSED]],
   ];
   for (const [tag, codes] of belongs) {
-    if (fields.has(tag) !== codes.includes(code)) throw new Failure(`REJECTED(${code}) ${fields.has(tag) ? 'with' : 'without'} tag ${tag} (H-20)`);
+    if (fields.has(tag) !== codes.includes(code))
+      throw new Failure(`REJECTED(${code}) ${fields.has(tag) ? 'with' : 'without'} tag ${tag} (H-20)`);
   }
   if (fields.has(Tag.CAUSE) && numberOf(reply, Tag.CAUSE) > 11) throw new Failure(`unknown cause ${numberOf(reply, Tag.CAUSE)} (H-20)`);
 }
@@ -314,7 +316,8 @@ export function readFrame(bytes: Buffer): Frame | null {
   const length = bytes.readUIntBE(1, 3);
   const known = type >= Type.DATA && type <= Type.SUPERSEDED;
   if (!known && type < 0x80) throw new Failure(`wrote a frame of type ${type} (F-4, F-6)`);
-  if (type === Type.DATA ? length < 9 || length > 131_080 : length > 1024) throw new Failure(`a frame of type ${type} with ${length} bytes (F-2, F-3)`);
+  if (type === Type.DATA ? length < 9 || length > 131_080 : length > 1024)
+    throw new Failure(`a frame of type ${type} with ${length} bytes (F-2, F-3)`);
   const exact = { [Type.ACK]: 16, [Type.END]: 8, [Type.SYNC]: 8, [Type.PING]: 8, [Type.PONG]: 8, [Type.SUPERSEDED]: 8 }[type];
   if (exact !== undefined && length !== exact) throw new Failure(`a frame of type ${type} with ${length} bytes (F-5)`);
   if (bytes.length < 4 + length) return null;

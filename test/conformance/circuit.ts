@@ -165,7 +165,8 @@ export class Circuit {
       for (;;) {
         const found = look();
         if (found !== undefined) return found;
-        if (untilGone && this.gone) throw new Failure(`the connection ended before ${what} came${this.#error === '' ? '' : ` (${this.#error})`}`);
+        if (untilGone && this.gone)
+          throw new Failure(`the connection ended before ${what} came${this.#error === '' ? '' : ` (${this.#error})`}`);
         if (late) throw new Failure(`${what} did not come within ${ms} ms (${this.#bytes.length} bytes wait)`);
         await new Promise<void>((resolve) => {
           this.#wake = resolve;

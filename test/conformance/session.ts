@@ -24,8 +24,8 @@ import {
   ping,
   positionBytes,
   positionsOf,
-  type Reply,
   Reject,
+  type Reply,
   Tag,
   type Tlv,
   Type,
@@ -162,7 +162,8 @@ export class Bench {
     expectRejected(reply, code);
     if (!reply.sessionId.equals(NO_SESSION)) throw new Failure('REJECTED in answer to OPEN has a session id (§3.1)');
     if (reply.fields.has(Tag.MAC)) throw new Failure('REJECTED in answer to OPEN has a MAC (X-3)');
-    if (reply.bytes.length > offer.bytes.length) throw new Failure(`REJECTED has ${reply.bytes.length} bytes, OPEN ${offer.bytes.length} (X-1)`);
+    if (reply.bytes.length > offer.bytes.length)
+      throw new Failure(`REJECTED has ${reply.bytes.length} bytes, OPEN ${offer.bytes.length} (X-1)`);
     await offer.circuit.endedInSilence();
     return reply;
   }
@@ -210,7 +211,8 @@ export class Session {
     const used = numberOf(opened, Tag.KEY_METHODS);
     if ((used & ~offered) !== 0 || (used & ~7) !== 0) throw new Failure(`key methods ${used} used, ${offered} were offered (O-3, H-14)`);
     if ((used & 3) === 0) throw new Failure(`key methods ${used} give no fresh secret (H-14)`);
-    if ((used & Method.PSK) !== (offered & Method.PSK)) throw new Failure(`psk ${offered & Method.PSK ? 'not ' : ''}used against the offer (O-3)`);
+    if ((used & Method.PSK) !== (offered & Method.PSK))
+      throw new Failure(`psk ${offered & Method.PSK ? 'not ' : ''}used against the offer (O-3)`);
     const theirKey = opened.fields.get(Tag.PUBLIC_KEY);
     if ((theirKey !== undefined) !== ((used & Method.X25519) !== 0)) throw new Failure('PUBLIC_KEY of OPENED against its methods (H-14)');
     const exporter = (used & Method.EXPORTER) === 0 ? undefined : circuit.secrets?.exporter;
@@ -250,7 +252,8 @@ export class Session {
   verify(label: 'opened' | 'resumed' | 'rejected', earlier: readonly Buffer[], reply: Reply, circuit: Circuit): void {
     const input = reply.bytes.subarray(0, reply.bytes.length - MAC_BYTES);
     const expected = mac(this.keys.server, label, [...earlier, input], this.binding(circuit));
-    if (!expected.equals(reply.fields.get(Tag.MAC) ?? EMPTY)) throw new Failure(`the MAC of flight kind ${reply.kind} is wrong or missing (K-5, X-2)`);
+    if (!expected.equals(reply.fields.get(Tag.MAC) ?? EMPTY))
+      throw new Failure(`the MAC of flight kind ${reply.kind} is wrong or missing (K-5, X-2)`);
   }
 
   // -- frames
@@ -416,7 +419,9 @@ export class Session {
     tlvs.sort(byTag).push([Tag.MAC, Buffer.alloc(MAC_BYTES)]);
     const bytes = flight(Kind.RESUME, edit === undefined ? tlvs : edit(tlvs), { sessionId: this.id, ...header });
     const input = bytes.subarray(0, bytes.length - MAC_BYTES);
-    bytes.set(seal === undefined ? mac(this.keys.client, 'resume', [input], this.binding(circuit)) : seal(input, circuit), input.length);
+    const ends = input.subarray(-3).equals(Buffer.of(Tag.MAC, 0, MAC_BYTES));
+    if (ends)
+      bytes.set(seal === undefined ? mac(this.keys.client, 'resume', [input], this.binding(circuit)) : seal(input, circuit), input.length);
     alter?.(bytes);
     return bytes;
   }
@@ -429,17 +434,18 @@ export class Session {
     return this.verdict(resume, fields, circuit);
   }
 
-  /** Reads what came back for this RESUME, behind a CHALLENGE where there is one. */
-  async verdict(resume: Buffer, fields: ResumeFields, circuit: Circuit): Promise<Answer> {
+  /** Reads what came back for this RESUME, behind a CHALLENGE where there is one. `rest`: early data that must stand in front of PROOF. */
+  async verdict(resume: Buffer, fields: ResumeFields, circuit: Circuit, rest: Buffer = EMPTY): Promise<Answer> {
     let reply = await circuit.flight();
     let challenge: Buffer | undefined;
     if (reply.kind === Kind.CHALLENGE) {
       if (!reply.sessionId.equals(resume.subarray(8, 24))) throw new Failure('CHALLENGE with another session id (H-6)');
       challenge = reply.bytes;
-      circuit.write(this.proofFrame(resume, challenge, circuit));
+      circuit.write(rest, this.proofFrame(resume, challenge, circuit));
       reply = await circuit.flight();
     }
-    if (reply.kind !== Kind.RESUMED && reply.kind !== Kind.REJECTED) throw new Failure(`a flight of kind ${reply.kind} in answer to RESUME (H-4)`);
+    if (reply.kind !== Kind.RESUMED && reply.kind !== Kind.REJECTED)
+      throw new Failure(`a flight of kind ${reply.kind} in answer to RESUME (H-4)`);
     if (!reply.sessionId.equals(resume.subarray(8, 24))) throw new Failure(`kind ${reply.kind} has not the session id of the RESUME (H-6)`);
     const numbers = Array.isArray(fields.positions) ? undefined : this.positions(fields.positions as Partial<Positions>);
     const generation = Number(fields.generation ?? this.generation + 1);
@@ -458,7 +464,8 @@ export class Session {
       throw new Failure(`REJECTED(${numberOf(reply, Tag.CODE)} ${reply.fields.get(Tag.REASON) ?? ''}), where RESUMED was expected`);
     }
     this.verify('resumed', earlierOf(answer), reply, circuit);
-    if (numberOf(reply, Tag.GENERATION) !== generation) throw new Failure(`RESUMED with generation ${numberOf(reply, Tag.GENERATION)} (R-8)`);
+    if (numberOf(reply, Tag.GENERATION) !== generation)
+      throw new Failure(`RESUMED with generation ${numberOf(reply, Tag.GENERATION)} (R-8)`);
     const theirs = positionsOf(reply);
     if (theirs.received > this.sent) throw new Failure(`RESUMED has received ${theirs.received} of ${this.sent} sent (R-7)`);
     if (theirs.base > answer.received || answer.received > theirs.sent) {

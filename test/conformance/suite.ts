@@ -67,7 +67,8 @@ async function judge(section: string, { rule, name, should = false, needs, run }
   const base = { section, rule, name };
   if (needs !== undefined) {
     const trait = needs.replace('no ', '') as keyof Traits;
-    if (traits[trait] === needs.startsWith('no ')) return { ...base, outcome: 'skip', note: `the target has ${needs.startsWith('no ') ? '' : 'no '}${trait}`, ms: 0 };
+    if (traits[trait] === needs.startsWith('no '))
+      return { ...base, outcome: 'skip', note: `the target has ${needs.startsWith('no ') ? '' : 'no '}${trait}`, ms: 0 };
   }
   const began = performance.now();
   const bench = new Bench(target);

@@ -105,6 +105,8 @@ function begin(world: World, second: Second, record: Buffer): void {
       if (!SessionError.is(error)) return world.oracle.fail('second', `resume() rejected with ${String(error)}`);
       world.trace.note(world.nowMs, 'second', `refused ${error.code}`);
       second.refusal = error;
+      // What the record held and nobody confirmed is handed back here, since there is no session to tell it.
+      world.oracle.ended('second', second.up, second.down, error);
     },
   );
 }
@@ -118,7 +120,7 @@ function judge(world: World, pair: Pair, second: Second | null): void {
   const lapsed = server === null && world.nowMs - pair.openedMs >= 60_000;
   if (!client.gone) {
     // Clean beside an heir: it had read everything as well, and its END was consumed. The oracle has seen to that.
-    oracle.allow(client.name, client.cause, inherited ? LOST : lapsed ? ['ERR_UNKNOWN_SESSION'] : [], true);
+    oracle.allow(client.name, client.cause, inherited || second?.over === true ? LOST : lapsed ? ['ERR_UNKNOWN_SESSION'] : [], true);
   }
   if (second !== null && !second.over && !inherited) {
     const must = client.gone && second.exact && server !== null && !lapsed;

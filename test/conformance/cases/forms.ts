@@ -33,11 +33,12 @@ export function without(tlvs: readonly Tlv[], tag: number): Tlv[] {
 }
 
 function sized(tlvs: readonly Tlv[], tag: number, bytes: number): Tlv[] {
-  return tlvs.map(([found, value]): Tlv => (found === tag ? [tag, Buffer.concat([value, Buffer.alloc(bytes)]).subarray(0, bytes)] : [found, value]));
+  return tlvs.map(
+    ([found, value]): Tlv => (found === tag ? [tag, Buffer.concat([value, Buffer.alloc(bytes)]).subarray(0, bytes)] : [found, value]),
+  );
 }
 
 function swapped(tlvs: readonly Tlv[], a: number, b: number): Tlv[] {
   const of = (tag: number): Tlv => tlvs.find((one) => one[0] === tag) as Tlv;
   return tlvs.map((one) => (one[0] === a ? of(b) : one[0] === b ? of(a) : one));
 }
-

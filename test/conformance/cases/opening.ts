@@ -17,14 +17,14 @@ import {
   message,
   NO_SESSION,
   numberOf,
+  type Part,
   ping,
   Reject,
   sync,
   Tag,
-  type Part,
   type Tlv,
-  tlv,
   Type,
+  tlv,
   uint,
 } from '../bytes.ts';
 import { keyPair, mac } from '../keys.ts';
@@ -38,7 +38,8 @@ type Verdict = 'opened' | 'ended' | number;
 
 /** One OPEN and what becomes of it: OPENED, REJECTED with that code, or the end of the circuit without a byte. */
 function form(rule: string, name: string, verdict: Verdict, fields: OpenFields | ((t: Bench) => OpenFields)): Case {
-  const said = verdict === 'opened' ? 'is taken' : verdict === 'ended' ? 'ends the circuit, without an answer' : `gets REJECTED(${verdict})`;
+  const said =
+    verdict === 'opened' ? 'is taken' : verdict === 'ended' ? 'ends the circuit, without an answer' : `gets REJECTED(${verdict})`;
   return {
     rule,
     name: `OPEN with ${name} ${said}`,
@@ -170,10 +171,12 @@ const forms: readonly Case[] = [
   form('H-10, V-5', 'an unknown tag from 0x80 on without a value', 'opened', { extra: [[0x90, EMPTY]] }),
   form('H-8', 'the same unknown tag from 0x80 on twice', 'ended', { edit: (tlvs) => [...tlvs, [0x90, EMPTY], [0x90, EMPTY]] }),
   form('H-8', 'an unknown tag from 0x80 on in front of lower ones', 'ended', { edit: (tlvs) => [[0x90, EMPTY], ...tlvs] }),
-  ...[0x00, 0x14, 0x40, 0x7e].map((tag): Case => ({
-    ...form('H-10', `unknown tag 0x${tag.toString(16)}`, Reject.UNSUPPORTED, { extra: [[tag, EMPTY]] }),
-    should: true,
-  })),
+  ...[0x00, 0x14, 0x40, 0x7e].map(
+    (tag): Case => ({
+      ...form('H-10', `unknown tag 0x${tag.toString(16)}`, Reject.UNSUPPORTED, { extra: [[tag, EMPTY]] }),
+      should: true,
+    }),
+  ),
   form('H-11', 'a FRAMING of 65 bytes', 'ended', { framing: 'x'.repeat(65) }),
   form('H-11, O-2', 'a FRAMING of 64 bytes', Reject.FRAMING, { framing: 'x'.repeat(64) }),
   ...['\x1f', '\x7f', '\x80', '\xff', '\0', '\n'].map((byte) =>
@@ -182,7 +185,10 @@ const forms: readonly Case[] = [
   form('H-16', 'WINDOW 0', 'ended', { window: 0 }),
   form('H-16', 'HEARTBEAT 0', 'ended', { heartbeatMs: 0 }),
   form('H-17', 'MAX_VERSION 0', 'ended', { edit: (tlvs) => replaced(tlvs, Tag.MAX_VERSION, uint(1, 0)) }),
-  form('H-14', 'bit X25519 and no PUBLIC_KEY', 'ended', (t) => ({ ...psk(t, Method.X25519), edit: (tlvs) => without(tlvs, Tag.PUBLIC_KEY) })),
+  form('H-14', 'bit X25519 and no PUBLIC_KEY', 'ended', (t) => ({
+    ...psk(t, Method.X25519),
+    edit: (tlvs) => without(tlvs, Tag.PUBLIC_KEY),
+  })),
   form('H-14', 'PUBLIC_KEY and no bit X25519', 'ended', { methods: Method.EXPORTER, extra: [[Tag.PUBLIC_KEY, randomBytes(32)]] }),
   form('B-3, H-16', 'WINDOW 1', 'opened', { window: 1 }),
   form('B-3', 'WINDOW 2^32-1', 'opened', { window: 0xffff_ffff }),
@@ -190,7 +196,12 @@ const forms: readonly Case[] = [
   form('B-3, O-5', 'HEARTBEAT 2^32-1', 'opened', { heartbeatMs: 0xffff_ffff }),
   form('B-3, O-5', 'HOLD 2^32-1', 'opened', { holdMs: 0xffff_ffff }),
   form('H-16, O-5', 'HOLD 0', 'opened', { holdMs: 0 }),
-  form('O-12', 'empty CREDENTIALS and METADATA', 'opened', { extra: [[Tag.CREDENTIALS, EMPTY], [Tag.METADATA, EMPTY]] }),
+  form('O-12', 'empty CREDENTIALS and METADATA', 'opened', {
+    extra: [
+      [Tag.CREDENTIALS, EMPTY],
+      [Tag.METADATA, EMPTY],
+    ],
+  }),
   form('O-12', '1 KiB of METADATA', 'opened', { extra: [[Tag.METADATA, randomBytes(1024)]] }),
 ];
 
@@ -253,7 +264,10 @@ const answers: readonly Case[] = [
     '5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157',
     `ec${'ff'.repeat(30)}7f`,
   ].map((hex, index) =>
-    form('K-2', `a PUBLIC_KEY of low order (${index + 1} of 5)`, 'ended', (t) => ({ ...psk(t, Method.X25519), publicKey: Buffer.from(hex, 'hex') })),
+    form('K-2', `a PUBLIC_KEY of low order (${index + 1} of 5)`, 'ended', (t) => ({
+      ...psk(t, Method.X25519),
+      publicKey: Buffer.from(hex, 'hex'),
+    })),
   ),
   {
     rule: 'O-5',

@@ -78,7 +78,20 @@ const positionNames = ['received', 'acked', 'limit', 'base', 'sent'] as const;
 const forms: readonly Case[] = [
   ...badTlvs(resumeSizes).map(({ rule, name, edit }) => malformed(rule, name, { edit })),
   ...(
-    ['KEY_METHODS', 'PUBLIC_KEY', 'FRAMING', 'WINDOW', 'HEARTBEAT', 'HOLD', 'METADATA', 'CODE', 'RETRY_AFTER', 'VERSIONS', 'CAUSE', 'REASON'] as const
+    [
+      'KEY_METHODS',
+      'PUBLIC_KEY',
+      'FRAMING',
+      'WINDOW',
+      'HEARTBEAT',
+      'HOLD',
+      'METADATA',
+      'CODE',
+      'RETRY_AFTER',
+      'VERSIONS',
+      'CAUSE',
+      'REASON',
+    ] as const
   ).map((name) => malformed('H-10', `${name}, which it does not have,`, { extra: [[Tag[name], Buffer.alloc(4, 1)]] })),
   malformed('H-9', 'an ignorable TLV behind the MAC', { edit: (tlvs) => [...tlvs, [0x80, EMPTY]] }),
   malformed('H-9', 'a second MAC', { edit: (tlvs) => [...tlvs, [Tag.MAC, Buffer.alloc(16)]] }),
@@ -134,7 +147,8 @@ function unsupported(tag: number): Case {
     run: async (t) => {
       const session = await used(t);
       const { reply, circuit, resume } = await session.resume({ edit: (tlvs) => [...tlvs.slice(0, -1), [tag, EMPTY], ...tlvs.slice(-1)] });
-      if (reply.kind !== Kind.REJECTED || numberOf(reply, Tag.CODE) !== Reject.UNSUPPORTED) throw new Failure('it is not REJECTED(UNSUPPORTED)');
+      if (reply.kind !== Kind.REJECTED || numberOf(reply, Tag.CODE) !== Reject.UNSUPPORTED)
+        throw new Failure('it is not REJECTED(UNSUPPORTED)');
       if (reply.bytes.length > resume.length) throw new Failure(`REJECTED has ${reply.bytes.length} bytes, RESUME ${resume.length} (X-1)`);
       await circuit.endedInSilence();
       await session.alive();
@@ -239,7 +253,8 @@ const macs: readonly Case[] = [
     run: async (t) => {
       const session = await t.open({ methods: Method.X25519 | (t.target.psk === undefined ? 0 : Method.PSK) });
       await session.alive();
-      await session.refused(Reject.AUTH, {}, );
+      await session.refusal(await session.resume({}, await t.dial({ tlsVersion: 'TLSv1.2' })), Reject.AUTH);
+      await session.alive();
     },
   },
   {
@@ -396,7 +411,8 @@ function lost(name: string, fields: Partial<Positions>): Case {
       const session = await acked(t);
       const reply = await session.refused(Reject.STATE_LOST, { positions: fields, behind: data(8, message('early')) });
       const { received, sent, base } = positionsOf(reply);
-      if (received !== 8 || sent !== 8 || base > 4) throw new Failure(`their positions are received ${received}, base ${base}, sent ${sent}`);
+      if (received !== 8 || sent !== 8 || base > 4)
+        throw new Failure(`their positions are received ${received}, base ${base}, sent ${sent}`);
       await session.alive();
       session.say('more');
       await session.echoed();
@@ -438,7 +454,7 @@ const positions: readonly Case[] = [
   fits('received = their sent', { received: 8 }),
   fits('received = their base', { received: 4 }),
   fits('base = their received', { base: 8, sent: 8 }),
-  fits('a sent of which half did not arrive', { sent: 8, base: 2 }),
+  fits('a sent of which much did not arrive', { sent: 100 }),
   fits('acked below the last ACK', { acked: 2 }),
   {
     rule: 'R-8',
@@ -547,7 +563,11 @@ function tooEarly(name: string, behind: (session: Session) => Buffer, rule: stri
     run: async (t) => {
       const session = await used(t);
       const circuit = await t.dial();
-      circuit.write(session.resumeBytes({}, circuit), behind(session));
+      const bytes = behind(session);
+      const resume = session.resumeBytes({}, circuit);
+      circuit.write(resume, bytes);
+      const first = await circuit.flight().catch(() => undefined);
+      if (first?.kind === Kind.CHALLENGE) circuit.write(session.proofFrame(resume, first.bytes, circuit));
       await circuit.ended();
       await session.reattach({ generation: 3 });
       session.say('more');
@@ -567,8 +587,16 @@ const earlies: readonly Case[] = [
   early('a message cut over two DATA', (s) => Buffer.concat([s.put(message('early').subarray(0, 3)), s.put(message('early').subarray(3))])),
   early('DATA and END', (s) => Buffer.concat([s.put(message('last')), s.fin()]), 'R-3, S-6'),
   early('END alone', (s) => s.fin(), 'R-3, S-6'),
-  early('all from base on, of which all but the last arrived before', (s) => Buffer.concat([data(0, s.said), s.put(message('new'))]), 'R-3, S-2'),
-  early('DATA that overlaps what arrived', (s) => data(4, Buffer.concat([s.said.subarray(4), s.put(message('new')).subarray(12)])), 'R-3, S-2'),
+  early(
+    'all from base on, of which all but the last arrived before',
+    (s) => Buffer.concat([data(0, s.said), s.put(message('new'))]),
+    'R-3, S-2',
+  ),
+  early(
+    'DATA that overlaps what arrived',
+    (s) => data(4, Buffer.concat([s.said.subarray(4), s.put(message('new')).subarray(12)])),
+    'R-3, S-2',
+  ),
   early('exactly 14,336 bytes', (s) => filled(s, EARLY_BYTES), 'R-3, B-1'),
   {
     rule: 'R-3, R-4',
@@ -579,11 +607,10 @@ const earlies: readonly Case[] = [
       const resume = session.resumeBytes({}, circuit);
       const frame = session.put(message('in halves'));
       circuit.write(resume, frame.subarray(0, 15));
-      await circuit.quiet(20).catch(() => {});
-      const challenged = circuit.waiting[5] === Kind.CHALLENGE;
-      if (challenged) circuit.write(frame.subarray(15));
-      session.attach(await session.verdict(resume, {}, circuit));
-      if (!challenged) circuit.write(frame.subarray(15));
+      const rest = frame.subarray(15);
+      const answer = await session.verdict(resume, {}, circuit, rest);
+      session.attach(answer);
+      if (answer.challenge === undefined) circuit.write(rest);
       await session.echoed();
     },
   },
@@ -609,18 +636,17 @@ const earlies: readonly Case[] = [
   },
   tooEarly('a gap', () => data(9, message('gap')), 'R-3, S-2'),
   tooEarly('END beyond a gap', () => end(9), 'R-3, S-6'),
-  tooEarly('14,337 bytes', (s) => dropped(s, EARLY_BYTES + 1)),
-  tooEarly('14,400 bytes', (s) => dropped(s, EARLY_BYTES + 64)),
+  tooEarly('14,337 bytes', (s) => filled(s, EARLY_BYTES + 1)),
+  tooEarly('14,400 bytes', (s) => filled(s, EARLY_BYTES + 64)),
   tooEarly('a PING', () => ping('early')),
   tooEarly('an ACK', () => ack(0, 65_536)),
   tooEarly('a SYNC', () => sync(8)),
-  tooEarly('DATA and then an ACK', () => Buffer.concat([data(8, message('early')), ack(0, 65_536)])),
+  tooEarly('DATA and then an ACK', (s) => Buffer.concat([s.put(message('early')), ack(0, 65_536)])),
   tooEarly('an ignorable frame', () => frame(0x80, EMPTY)),
   tooEarly('CLOSE(7)', () => close(7)),
   tooEarly('CONFIRM', (s) => s.confirmFrame(), 'R-3, F-6'),
   { ...tooEarly('PROOF where none is due', () => frame(Type.PROOF, Buffer.alloc(16)), 'R-13, F-6'), needs: 'no challenge' },
   tooEarly('DATA of no bytes', () => data(8, EMPTY), 'F-3'),
-  tooEarly('DATA behind END', () => Buffer.concat([end(8), data(9, message('more'))]), 'S-6'),
 ];
 
 /** As filled(), for a circuit whose early data does not count. */
@@ -630,7 +656,10 @@ function dropped(session: Session, bytes: number): Buffer {
 
 // -- CHALLENGE
 
-async function challenged(t: Bench, fields: ResumeFields): Promise<{ session: Session; circuit: Awaited<ReturnType<Bench['dial']>>; resume: Buffer; challenge: Buffer }> {
+async function challenged(
+  t: Bench,
+  fields: ResumeFields,
+): Promise<{ session: Session; circuit: Awaited<ReturnType<Bench['dial']>>; resume: Buffer; challenge: Buffer }> {
   const session = await used(t);
   const circuit = await t.dial();
   const resume = session.resumeBytes(fields, circuit);
@@ -695,7 +724,9 @@ const challenges: readonly Case[] = [
   },
   proofFails('of zeros', () => Buffer.alloc(16)),
   proofFails('over RESUME alone', (s, resume) => mac(s.keys.client, 'proof', [resume], s.binding(s.circuit))),
-  proofFails('over another CHALLENGE', (s, resume, challenge) => mac(s.keys.client, 'proof', [resume, Buffer.from(challenge).fill(7, 30)], EMPTY)),
+  proofFails('over another CHALLENGE', (s, resume, challenge) =>
+    mac(s.keys.client, 'proof', [resume, Buffer.from(challenge).fill(7, 30)], EMPTY),
+  ),
   proofFails('with the label of RESUME', (s, resume, challenge) => mac(s.keys.client, 'resume', [resume, challenge], EMPTY)),
   proofEnds('PING', () => ping('proof')),
   proofEnds('CONFIRM', (s) => s.confirmFrame()),
