@@ -233,7 +233,8 @@ export class Dialer<Message> implements SessionHost<Message>, AttemptHost {
     if (code === RejectCode.UNKNOWN) return this.#unknownHere(error);
     // Anybody on the way could have written it: a fault of this circuit and nothing more.
     if (!good) return this.#again(error, 0);
-    if (code === RejectCode.TAKEN_OVER && this.#jump(flight.generation ?? 0)) return;
+    const overtaken = code === RejectCode.TAKEN_OVER || code === RejectCode.STALE_GENERATION;
+    if (overtaken && this.#jump(flight.generation ?? 0)) return;
     const finals = code === RejectCode.CLOSED || code === RejectCode.EXPIRED ? flight.positions : undefined;
     this.#driver.core.concluded(finals, error, this.#now);
     this.#driver.touched();

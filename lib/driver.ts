@@ -241,7 +241,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   #detach(cause: SessionError, orderly: boolean): void {
     this.#flusher.circuit = null;
     this.#flusher.frozen = false;
-    this.core.circuitLost(orderly, this.now);
+    this.core.circuitLost(orderly, this.now, cause);
     if (this.#ended) return;
     if (this.core.state === 'closed') return this.#finish(cause);
     report('detached', this, cause);

@@ -311,8 +311,11 @@ export class Greeting<Message> implements CircuitOwner {
 
   // ---------------------------------------------------------------- ends
 
-  /** @param asked the RESUME whose MAC was good: the answer then carries one too, and only then can it end a session. */
-  #reject(code: RejectCode, asked: Vouched | undefined, detail: Partial<RejectedFlight>): void {
+  /**
+   * @param asked the RESUME whose MAC was good: the answer then carries one too, and only then can it end a session
+   * @param why what the server's own application is told; the peer learns the code
+   */
+  #reject(code: RejectCode, asked: Vouched | undefined, detail: Partial<RejectedFlight>, why?: SessionError): void {
     if (this.#ended) return;
     const sessionId = asked?.flight.sessionId ?? NO_SESSION;
     const { retryAfterMs = 0, positions, generation, cause, reason = '' } = detail;
@@ -324,7 +327,7 @@ export class Greeting<Message> implements CircuitOwner {
     );
     if (asked !== undefined)
       setMac(bytes, asked.known.keys.mac('rejected', [...this.#earlier(asked), macInput(bytes)], this.#binding(asked.known)));
-    const error = rejectError(code, cause, reason, retryAfterMs);
+    const error = why ?? rejectError(code, cause, reason, retryAfterMs);
     this.#over();
     this.#circuit.write([bytes]);
     this.#circuit.finish();
@@ -336,12 +339,19 @@ export class Greeting<Message> implements CircuitOwner {
     if (this.#provisional !== null) this.#greeter.registry.orphan(this.#provisional, this.#now);
     if (error.code === 'ERR_VERSION') return this.#reject(RejectCode.VERSION, undefined, {});
     if (error.code === 'ERR_UNSUPPORTED') return this.#reject(RejectCode.UNSUPPORTED, undefined, { reason: error.message });
-    // A slow or failing hook of this server is not the address's fault.
-    const blamed = error.blame === 'peer' || (error.code === 'ERR_HANDSHAKE_TIMEOUT' && this.#phase !== 'deciding');
+    // A slow or failing hook is this server's fault and not the address's: the peer may try again.
+    if (this.#phase === 'deciding' && error.blame !== 'peer' && error.code !== 'ERR_SHUTDOWN')
+      return this.#reject(RejectCode.RETRY_LATER, this.#vouchedFor, LATER, error);
+    const blamed = error.blame === 'peer' || error.code === 'ERR_HANDSHAKE_TIMEOUT';
     this.#over();
     // Not a byte to strangers: what they speak could give an answer another meaning.
     this.#circuit.destroy();
     this.#greeter.turnedAway(this.#circuit, error, blamed);
+  }
+
+  get #vouchedFor(): Vouched | undefined {
+    const asked = this.#asked;
+    return asked?.known === undefined ? undefined : { ...asked, known: asked.known };
   }
 
   #earlier(asked: Asked): Buffer[] {
@@ -381,5 +391,6 @@ export class Greeting<Message> implements CircuitOwner {
   }
 }
 
+const LATER: Partial<RejectedFlight> = { retryAfterMs: 1000, reason: 'the server could not decide' };
 const EMPTY = Buffer.alloc(0);
 const NO_SESSION = Buffer.alloc(NONCE_BYTES);

@@ -280,19 +280,19 @@ inline accept(k) {                           /* the rest of R-5, R-8, R-10, R-16
 #endif
 
 inline judge(k) {                            /* R-5 from the generation on: one step */
-#ifdef MUTANT_POSITIONS_LAST
-  fits = true;
-#else
   fits = base <= askedAt[k].received && askedAt[k].received <= sent && askedAt[k].base <= received && base <= askedAt[k].acked;
-#ifdef MUTANT_NO_SENT_CHECK
-#else
+#ifndef MUTANT_SENT_UNCHECKED
   fits = fits && received <= askedAt[k].sent;
-#endif
 #endif
   if
   :: k != LAST -> refuse(k, BUSY, 0)         /* load, draining, policy: a refusal that means later */
   :: NEWER(k) && SAME(k) && fits -> accept(k)
-  :: NEWER(k) && SAME(k) && !fits -> refuse(k, STATE_LOST, 0)
+  :: NEWER(k) && SAME(k) && !fits ->
+#ifdef MUTANT_POSITIONS_LAST
+       if :: owner != NONE -> superseded[owner] = asked[k].generation; LEAVE_UP(owner); owner = NONE; next = 0; ackTold = 0 :: else fi;
+       generation = asked[k].generation; instance = asked[k].instance;
+#endif
+       refuse(k, STATE_LOST, 0)
   :: !(NEWER(k) && SAME(k)) && asked[k].instance == instance -> refuse(k, STALE_GENERATION, generation)
   :: !(NEWER(k) && SAME(k)) && asked[k].instance != instance -> refuse(k, TAKEN_OVER, generation)
   fi

@@ -49,9 +49,9 @@ export class BareCore<Message> extends SessionCore<Message> {
     return chunk.length;
   }
 
-  override circuitLost(orderly: boolean, now: number): void {
+  override circuitLost(orderly: boolean, now: number, cause?: SessionError): void {
     super.circuitLost(orderly, now);
-    this.concluded(undefined, new SessionError('ERR_CIRCUIT_LOST', 'the connection of a bare session is gone'), now);
+    this.concluded(undefined, new SessionError('ERR_CIRCUIT_LOST', 'the connection of a bare session is gone', { cause }), now);
   }
 
   /** A peer without heartbeats may be slow for as long as it likes: a printer out of paper is not a dead circuit. */

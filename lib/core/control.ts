@@ -28,7 +28,7 @@ export interface DrainNotice {
   readonly address: string;
 }
 
-/** PONG, PING and SYNC, each. */
+/** PONG, PING, SYNC and DISCARD, each. */
 const SHORT_FRAME_BYTES = 12;
 const CONFIRM_FRAME_BYTES = 20;
 const TAIL_MAX_BYTES = 2 * (MAX_REASON_BYTES + 16) + SHORT_FRAME_BYTES;
@@ -44,6 +44,7 @@ export class Control<Message> {
   /** Token to send back; the newest PING is answered for all. */
   pong: Buffer | null = null;
   syncDue = false;
+  discardDue = false;
   drain: DrainNotice | null = null;
   closeDue = false;
   closeCode: CloseCode = CloseCode.CLEAN;
@@ -56,7 +57,7 @@ export class Control<Message> {
   }
 
   get due(): boolean {
-    if (this.ackDue || this.pingDue || this.syncDue || this.closeDue) return true;
+    if (this.ackDue || this.pingDue || this.syncDue || this.discardDue || this.closeDue) return true;
     return this.pong !== null || this.drain !== null || this.confirm !== null;
   }
 
@@ -65,6 +66,7 @@ export class Control<Message> {
     let bytes = this.confirm === null ? 0 : CONFIRM_FRAME_BYTES;
     if (this.pong !== null) bytes += SHORT_FRAME_BYTES;
     if (this.pingDue) bytes += SHORT_FRAME_BYTES;
+    if (this.discardDue) bytes += SHORT_FRAME_BYTES;
     return this.syncDue ? bytes + SHORT_FRAME_BYTES : bytes;
   }
 
@@ -84,6 +86,7 @@ export class Control<Message> {
       at = putU64Frame(head, at, Frame.SYNC, wanted < 0 ? this.#outbound.peerAcked : wanted);
       this.#outbound.syncOut = wanted;
     }
+    if (this.discardDue) at = putU64Frame(head, at, Frame.DISCARD, this.#inbound.acked);
     if (withAck) {
       putAck(head, at, this.#inbound.acked, this.#inbound.limit);
       this.ackWritten();
@@ -92,6 +95,7 @@ export class Control<Message> {
     this.pong = null;
     this.pingDue = false;
     this.syncDue = false;
+    this.discardDue = false;
     out.push(head);
     return head.length;
   }
@@ -124,6 +128,7 @@ export class Control<Message> {
     this.pong = null;
     this.pingDue = true;
     this.syncDue = this.#outbound.syncWanted >= 0;
+    this.discardDue = this.#inbound.discardedBytes > 0;
   }
 
   #putDrain(tail: Buffer, at: number, drain: DrainNotice): number {

@@ -77,7 +77,9 @@ export class FrameReader {
       return DATA_HEADER_BYTES;
     }
     if (length > MAX_CONTROL_BYTES) return this.#fault(`F-2: a frame of type ${type} with ${length} bytes`);
-    if (type < FIRST_IGNORABLE_FRAME && (type === 0 || type >= Frame.TICKET)) return this.#fault(`F-4: unknown frame type ${type}`);
+    if (type < FIRST_IGNORABLE_FRAME && (type === 0 || type === Frame.TICKET || type > Frame.DISCARD)) {
+      return this.#fault(`F-4: unknown frame type ${type}`);
+    }
     return FRAME_HEADER_BYTES + length;
   }
 

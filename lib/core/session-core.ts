@@ -82,6 +82,9 @@ export class SessionCore<Message> implements FrameSink {
   recyclable = false;
 
   #finishCode: CloseCode = CloseCode.CLEAN;
+  /** The peer throws away what it has not consumed: nothing more will be acked. */
+  #peerDiscards = false;
+  #discardTold = false;
 
   // -- what the shell is told
   /** The peer's CLOSE has been read: nothing more will come, and the circuit may be ended. */
@@ -167,7 +170,7 @@ export class SessionCore<Message> implements FrameSink {
   }
 
   /** The circuit is gone; `orderly`: by the peer's FIN. Whatever its socket still held may be lost; the replay has it. */
-  circuitLost(orderly: boolean, now: number): void {
+  circuitLost(orderly: boolean, now: number, _cause?: SessionError): void {
     if (!this.attached) return;
     // The peer ended its half behind our CLOSE(UNREAD): it has read it, and is not asked again.
     const heard = orderly && this.#state === 'finishing' && this.#finishCode !== CloseCode.CLEAN && !this.#control.closeDue;
@@ -227,7 +230,8 @@ export class SessionCore<Message> implements FrameSink {
     const outbound = this.outbound;
     if (positions.acked > outbound.peerAcked && positions.acked <= outbound.sent) outbound.confirm(positions.acked, false, this.circuit);
     if (positions.limit > outbound.peerLimit) outbound.peerLimit = positions.limit;
-    if (exact) this.finalsExact = true;
+    // Above `sent`: another process has gone on from where this one's record was. How much of it was this one's cannot be told.
+    if (exact && positions.acked <= outbound.sent) this.finalsExact = true;
   }
 
   /** Bare mode: the application is slow, and the socket must wait. A resumable circuit is never paused: that would hide its ACKs. */
@@ -287,6 +291,7 @@ export class SessionCore<Message> implements FrameSink {
       case Frame.END:
       case Frame.SYNC:
       case Frame.SUPERSEDED:
+      case Frame.DISCARD:
         return length === 8 ? this.#onOffset(type, readU64(bytes, start)) : `F-5: a frame of type ${type} with ${length} bytes`;
       case Frame.PING:
         if (length !== 8) return `F-5: a PING of ${length} bytes`;
@@ -327,6 +332,10 @@ export class SessionCore<Message> implements FrameSink {
       const advances = offset > this.inbound.syncBelow && offset > this.inbound.ackTold;
       this.inbound.syncBelow = Math.max(this.inbound.syncBelow, offset);
       return advances ? null : this.#charge();
+    }
+    if (type === Frame.DISCARD) {
+      this.#peerDiscards = true;
+      return this.#charge();
     }
     if (this.role === 'accept') return 'F-6: SUPERSEDED from the dialing side';
     this.supersededBy = offset;
@@ -417,6 +426,10 @@ export class SessionCore<Message> implements FrameSink {
     if (inbound.syncBelow >= 0 && inbound.acked >= inbound.syncBelow) {
       inbound.syncBelow = -1;
       this.#control.ackDue = true;
+    }
+    if (inbound.discardedBytes > 0 && !this.#discardTold) {
+      this.#discardTold = true;
+      this.#control.discardDue = this.attached;
     }
     const error = inbound.streamError;
     if (error !== null) this.fail(CloseCode.FRAMING, error);
@@ -524,16 +537,19 @@ export class SessionCore<Message> implements FrameSink {
 
   // ---------------------------------------------------------------- the end
 
-  /** A side is done when its own END is acked and it has consumed the peer's; or, with unread bytes thrown away, when its END is acked. */
+  /**
+   * A side is done when its own END is acked and it has consumed the peer's; with unread bytes thrown away, when its END is acked.
+   * Where both throw bytes away no END can be acked, and neither waits.
+   */
   #judgeDone(): void {
     if (this.#state !== 'attached' && this.#state !== 'detached') return;
-    if (!this.outbound.finAcked) return;
+    const { finAcked, fin } = this.outbound;
     const unread = this.inbound.discardedBytes > 0;
-    if (!unread && !this.inbound.ended) return;
+    if (unread ? !finAcked && !(this.#peerDiscards && fin >= 0) : !finAcked || !this.inbound.ended) return;
     this.#finishCode = unread ? CloseCode.UNREAD : CloseCode.CLEAN;
     this.#control.closeCode = this.#finishCode;
     this.#control.closeDue = this.#state === 'attached';
-    this.#cause = unread ? new SessionError('ERR_UNREAD', `${this.inbound.discardedBytes} bytes were not read`) : undefined;
+    this.#cause = unread ? unreadError(this.inbound.discardedBytes, finAcked) : undefined;
     if (this.role === 'accept') {
       this.#control.ackDue = this.#control.closeDue;
       this.#end(this.#cause);
@@ -558,6 +574,12 @@ export class SessionCore<Message> implements FrameSink {
     if (to === undefined) throw new Error(`no transition for ${input} in ${this.#state}`);
     this.#state = to;
   }
+}
+
+/** @param confirmed the peer has read everything from here: then only this side left bytes unread */
+function unreadError(bytes: number, confirmed: boolean): SessionError {
+  if (confirmed) return new SessionError('ERR_UNREAD', `${bytes} bytes were not read`);
+  return new SessionError('ERR_PEER_UNREAD', `neither end reads, here ${bytes} bytes are left`);
 }
 
 /** Written to the circuit that a newer one replaced; the core itself has moved on. */

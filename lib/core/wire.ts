@@ -107,6 +107,7 @@ export const Frame = {
   PROOF: 0x0a,
   CONFIRM: 0x0b,
   TICKET: 0x0c,
+  DISCARD: 0x0d,
 } as const;
 /** Frame types from here on are skipped when unknown; others end the circuit. */
 export const FIRST_IGNORABLE_FRAME = 0x80;
@@ -193,7 +194,7 @@ export function putAck(out: Uint8Array, at: number, acked: number, limit: number
   return at + ACK_FRAME_BYTES;
 }
 
-/** END, SYNC and SUPERSEDED: one u64 each. */
+/** END, SYNC, SUPERSEDED and DISCARD: one u64 each. */
 export function putU64Frame(out: Uint8Array, at: number, type: number, value: number): number {
   putFrameHeader(out, at, type, 8);
   writeU64(out, at + 4, value);

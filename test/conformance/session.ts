@@ -307,9 +307,9 @@ export class Session {
     while (this.peerAcked < offset) await this.frameOf(Type.ACK, ms);
   }
 
-  /** Our ACK of all that came. Not written yet. */
-  ackFrame(): Buffer {
-    this.acked = this.received;
+  /** Our ACK, of all that came where nothing is said. Not written yet. */
+  ackFrame(acked: number = this.received): Buffer {
+    this.acked = acked;
     this.limit = Math.max(this.limit, this.acked + this.window);
     return ack(this.acked, this.limit);
   }

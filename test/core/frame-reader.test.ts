@@ -49,7 +49,7 @@ function header(type: number, length: number): Buffer {
 function ruleFor(type: number, length: number): string {
   if (type === 0x01) return length < 9 || length > 131_080 ? 'F-3' : '';
   if (length > 1024) return 'F-2';
-  return type === 0x00 || (type >= 0x0c && type < 0x80) ? 'F-4' : '';
+  return type === 0x00 || type === 0x0c || (type > 0x0d && type < 0x80) ? 'F-4' : '';
 }
 
 const LENGTHS = [0, 1, 7, 8, 9, 16, 1023, 1024, 1025, 131_080, 131_081, 0xff_ffff];

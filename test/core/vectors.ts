@@ -258,6 +258,7 @@ function frames(): Record<string, string> {
       ),
     ),
     superseded: u64(Frame.SUPERSEDED, 3),
+    discard: u64(Frame.DISCARD, 17),
     ignorable: bytesFrame(0x80, Buffer.from('news')),
   });
 }

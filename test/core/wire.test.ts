@@ -88,6 +88,7 @@ describe('wire', () => {
       PROOF: 0x0a,
       CONFIRM: 0x0b,
       TICKET: 0x0c,
+      DISCARD: 0x0d,
     });
     expect(wire.CloseCode).to.deep.equal({
       CLEAN: 0,

@@ -316,14 +316,21 @@ describe('one resume credential used twice at once', () => {
     const served = echo(far);
     const record = pair.client.record(near);
     const origin = ended(near);
-    const outcomes = await Promise.allSettled([pair.another().resume(record), pair.another().resume(record)]);
-    const won = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
-    const lost = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as SessionError] : []));
-    expect(won.length, 'one winner').to.equal(1);
-    expect(lost[0]?.code).to.be.oneOf(['ERR_TAKEN_OVER', 'ERR_STALE_GENERATION']);
+    const resume = async (): Promise<{ session: Session<string>; end: Promise<SessionError | undefined> }> => {
+      const session = await pair.another().resume(record);
+      return { session, end: ended(session) };
+    };
+    const outcomes = await Promise.allSettled([resume(), resume()]);
     expect((await origin)?.code).to.equal('ERR_TAKEN_OVER');
+    const resumed = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+    const refused = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as SessionError] : []));
+    // Both may be accepted in turn, since a process fresh from a record may claim its session once: then the first one is told.
+    const living = (): Session<string>[] => resumed.map(({ session }) => session).filter((session) => session.state === 'attached');
+    await eventually(() => living().length === 1);
+    const [winner] = living() as [Session<string>];
+    for (const { session, end } of resumed) if (session !== winner) refused.push((await end) as SessionError);
+    expect(refused.map((error) => error.code)).to.deep.equal(['ERR_TAKEN_OVER']);
     const dialed = front.count;
-    const [winner] = won as [Session<string>];
     winner.send('mine alone');
     expect(await take(winner, 1)).to.deep.equal(['mine alone']);
     await turns(100);

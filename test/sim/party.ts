@@ -17,6 +17,7 @@ export interface PartyOptions {
   readonly framing: 'prefix' | 'lines';
   readonly echo: boolean;
   readonly closeTimeoutMs: number;
+  readonly holdMs: number;
   readonly out: Stream;
   readonly into: Stream;
   /** Whose messages these are. */
@@ -47,6 +48,7 @@ export class Party {
   /** close() was called, and how it came out. */
   closing: 'no' | 'waiting' | 'resolved' | SessionError = 'no';
   reading: 'on' | 'finished' | SessionError = 'on';
+  speaking: boolean = false;
   #confirmed = 0;
   #stream: { end(): unknown } | null = null;
   onAttached: (() => void) | null = null;
@@ -72,7 +74,12 @@ export class Party {
   /** Begins to send and to read. */
   start(): void {
     if (!this.options.deaf) this.#read();
-    this.#speak().catch((error: unknown) => this.#unexpected('speaking', error));
+    this.speaking = true;
+    this.#speak()
+      .catch((error: unknown) => this.#unexpected('speaking', error))
+      .finally(() => {
+        this.speaking = false;
+      });
   }
 
   note(what: string, number: number = 0): void {
@@ -101,9 +108,28 @@ export class Party {
     this.note(`closed ${cause?.code ?? 'clean'}`);
     if (this.closed) oracle.fail(this.name, 'close told twice');
     if (this.attached) oracle.fail(this.name, 'close without detached');
+    this.#punctual(cause);
     this.closed = true;
     this.cause = cause;
     oracle.ended(this.name, this.out, this.into, cause);
+  }
+
+  /** Nobody gives a session up before its hold time is over. */
+  #punctual(cause: SessionError | undefined): void {
+    const { clock, oracle, holdMs } = this.options;
+    // The dialing side hears of EXPIRED from the other, and has to wait longer than that by itself.
+    const own = cause?.code === 'ERR_GAVE_UP' || (cause?.code === 'ERR_EXPIRED' && this.name.startsWith('server'));
+    const waitedMs = clock.nowMs - this.changedMs;
+    if (own && waitedMs < holdMs) oracle.fail(this.name, `${cause.code} after ${waitedMs} ms of ${holdMs}`);
+  }
+
+  /** The session is over: what waited for it has been told. */
+  atRest(): void {
+    const { oracle, deaf } = this.options;
+    if (this.gone || !this.closed) return;
+    if (this.closing === 'waiting') oracle.fail(this.name, 'close() waits for ever');
+    if (this.speaking) oracle.fail(this.name, 'a promise of send, drained() or flushed() waits for ever');
+    if (this.reading === 'on' && !this.#called && !deaf) oracle.fail(this.name, 'its loop waits for ever');
   }
 
   /** Numbers that must hold at any time. */
@@ -340,7 +366,10 @@ export class Party {
   #broke(error: unknown): void {
     if (SessionError.is(error)) this.reading = error;
     else if (this.options.throwsAt === Infinity) this.#unexpected('reading', error);
-    else this.session.destroy(error as Error);
+    else {
+      this.reading = 'finished';
+      this.session.destroy(error as Error);
+    }
   }
 
   #pause(ms: number): Promise<void> {

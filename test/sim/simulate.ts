@@ -1,5 +1,6 @@
 // Runs one seed: builds its world, lets faults happen, stops them, waits for everything to come to rest, and judges what is left.
 
+import type { Party } from './party.ts';
 import { type Family, makePlan, type Plan } from './plan.ts';
 import { scenarios } from './scenarios.ts';
 import { World } from './world.ts';
@@ -33,7 +34,6 @@ export async function simulate(seed: number, options: { readonly verbose?: boole
     oracle.fail('world', error instanceof Error ? (error.stack ?? error.message) : String(error));
   }
   oracle.check();
-  const parties = [...world.pairs.values()].flatMap(({ client, server }) => (server === null ? [client] : [client, server]));
   return {
     seed,
     family: plan.family,
@@ -42,7 +42,7 @@ export async function simulate(seed: number, options: { readonly verbose?: boole
     events: clock.events,
     virtualMs: clock.nowMs,
     cuts: world.network.cuts,
-    resumes: parties.reduce((sum, party) => sum + Math.max(0, party.circuits - 1), 0) / 2,
+    resumes: partiesOf(world).reduce((sum, party) => sum + Math.max(0, party.circuits - 1), 0) / 2,
     bytes: oracle.bytes,
     trace: world.trace.lines ?? [],
     plan,
@@ -110,6 +110,7 @@ async function rest(world: World, usedBefore: number, patienceMs: number): Promi
   const { clock, oracle, server, network, budget } = world;
   const awakeMs = Math.max(clock.nowMs, ...world.hosts.map((host) => host.suspendedUntilMs));
   await clock.run(awakeMs + REST_MS + patienceMs, () => false);
+  for (const party of partiesOf(world)) party.atRest();
   if (server.sessions.size > 0) oracle.fail('server', `${server.sessions.size} sessions are left`);
   for (const { sessions } of world.clients) if (sessions.size > 0) oracle.fail('client', `${sessions.size} sessions are left`);
   for (const host of world.hosts) if (host.armed > 0 && !host.dead) oracle.fail(host.name, `${host.armed} alarms are left`);
@@ -119,6 +120,10 @@ async function rest(world: World, usedBefore: number, patienceMs: number): Promi
   const ends = Promise.allSettled([...world.clients.map((client) => client.close()), server.close(), world.stranger.close()]);
   await clock.run(clock.nowMs + REST_MS, () => false);
   await ends;
+}
+
+function partiesOf(world: World): Party[] {
+  return [...world.pairs.values()].flatMap(({ client, server }) => (server === null ? [client] : [client, server]));
 }
 
 function tellStuck(world: World): void {

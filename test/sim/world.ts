@@ -133,6 +133,7 @@ export class World {
       framing: plan.framing,
       echo: side === 'server' && plan.echo,
       closeTimeoutMs: plan.closeTimeoutMs,
+      holdMs: plan.holdMs,
       out,
       into,
       author: number * 2 + (side === 'client' ? 0 : 1),

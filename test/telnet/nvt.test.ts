@@ -20,7 +20,9 @@ function* streams(): Generator<Buffer> {
   const alphabet = [0x00, 0x0a, 0x0d, 0x61];
   for (let length = 0; length <= 5; length++) {
     for (let number = 0; number < alphabet.length ** length; number++) {
-      yield Buffer.from(Array.from({ length }, (_, at) => alphabet[Math.floor(number / alphabet.length ** at) % alphabet.length] as number));
+      yield Buffer.from(
+        Array.from({ length }, (_, at) => alphabet[Math.floor(number / alphabet.length ** at) % alphabet.length] as number),
+      );
     }
   }
 }
@@ -72,7 +74,8 @@ describe('telnet line ends, from the network', () => {
       for (const newline of ['\r', '\r\n'] as const) {
         const whole = input([stream], newline);
         expect(input(bytewise(stream), newline), stream.toString('hex')).to.equal(whole);
-        for (let cut = 1; cut < stream.length; cut++) expect(input([stream.subarray(0, cut), stream.subarray(cut)], newline)).to.equal(whole);
+        for (let cut = 1; cut < stream.length; cut++)
+          expect(input([stream.subarray(0, cut), stream.subarray(cut)], newline)).to.equal(whole);
       }
     }
   });

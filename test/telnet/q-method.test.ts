@@ -142,7 +142,8 @@ describe('telnet option negotiation', () => {
   it('answers a request that repeats the state with silence', () => {
     const states = new OptionStates();
     expect(states.receive('will', 31, true)).to.deep.equal({ side: 'peer', send: 'do', changed: true });
-    for (let count = 0; count < 5; count++) expect(states.receive('will', 31, true)).to.deep.equal({ side: 'peer', send: null, changed: null });
+    for (let count = 0; count < 5; count++)
+      expect(states.receive('will', 31, true)).to.deep.equal({ side: 'peer', send: null, changed: null });
     expect(states.receive('wont', 31, true)).to.deep.equal({ side: 'peer', send: 'dont', changed: false });
     expect(states.receive('wont', 31, true)).to.deep.equal({ side: 'peer', send: null, changed: null });
   });

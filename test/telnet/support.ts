@@ -1,8 +1,8 @@
 // What the telnet tests share: events in a form that can be compared, streams fed in any pieces, the recorded transcripts.
 
 import { readdirSync, readFileSync } from 'node:fs';
-import { type NegotiationEvent, negotiation, type TelnetEvent, telnet } from '../../examples/telnet/telnet.ts';
 import type { Verb } from '../../examples/telnet/protocol.ts';
+import { type NegotiationEvent, negotiation, type TelnetEvent, telnet } from '../../examples/telnet/telnet.ts';
 import { encodeMessage } from '../../lib/framing/standalone.ts';
 import type { Random } from '../../lib/testing/random.ts';
 
@@ -80,4 +80,3 @@ export function transcripts(): Transcript[] {
     return { name: file.replace('.jsonl', ''), toServer: pieces('c2s'), toClient: pieces('s2c') };
   });
 }
-

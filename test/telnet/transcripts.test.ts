@@ -79,18 +79,25 @@ describe('telnet transcripts', () => {
     for (const { toServer, toClient } of all)
       for (const event of [...decodedEvents(toServer), ...decodedEvents(toClient)]) kinds.add(kindOf(event));
     expect([...kinds]).to.include.members(['data', 'subnegotiation', 'discarded', 'will', 'wont', 'do', 'dont']);
-    for (const number of [0xec, 0xed, 0xee, 0xef, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9]) expect(kinds).to.include(`<${number.toString(16)}>`);
+    for (const number of [0xec, 0xed, 0xee, 0xef, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9])
+      expect(kinds).to.include(`<${number.toString(16)}>`);
   });
 
   it('make no host answer without end, whichever client it is', () => {
     for (const transcript of all) {
       const { steps, sent } = hosted(transcript);
       expect(sent.length, transcript.name).to.be.at.most(60);
-      expect(steps.map((step) => step.kind), transcript.name).to.not.include('flood');
+      expect(
+        steps.map((step) => step.kind),
+        transcript.name,
+      ).to.not.include('flood');
       const refusals = sent.filter((one) => /^<(wont|dont)/.test(one));
       const repeated = refusals.filter((one, index) => refusals.indexOf(one) !== index);
       // What was on may go off several times; what was never on is refused once.
-      expect(repeated.filter((one) => !/ (0|1|3|24|31|39|42)>$/.test(one)), transcript.name).to.deep.equal([]);
+      expect(
+        repeated.filter((one) => !/ (0|1|3|24|31|39|42)>$/.test(one)),
+        transcript.name,
+      ).to.deep.equal([]);
     }
   });
 
@@ -137,7 +144,13 @@ describe('telnet transcripts', () => {
   });
 
   it('carry UTF-8 and FF through unharmed', () => {
-    for (const name of ['inetutils-telnet-2.4-bytes', 'netkit-telnet-ssl-0.17-bytes', 'plink-0.78-bytes', 'busybox-telnet-1.35-bytes', 'ckermit-10beta8-bytes']) {
+    for (const name of [
+      'inetutils-telnet-2.4-bytes',
+      'netkit-telnet-ssl-0.17-bytes',
+      'plink-0.78-bytes',
+      'busybox-telnet-1.35-bytes',
+      'ckermit-10beta8-bytes',
+    ]) {
       const { toServer } = find(name);
       const text = decoded(toServer).replace(/<[^>]*>/g, '');
       expect(text, name).to.include(Buffer.from('héllo 世界 😀').toString('hex'));

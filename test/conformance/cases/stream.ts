@@ -278,7 +278,7 @@ const acks: readonly Case[] = [
   fault('A-3', 'a limit that falls', (s) => Buffer.concat([s.ackFrame(), ack(s.acked, s.limit - 1)])),
   fault('A-3', 'a limit below the WINDOW', (s) => ack(0, s.window - 1)),
   harmless('A-2', 'the same ACK again', (s) => Buffer.concat([s.ackFrame(), ack(s.acked, s.limit)])),
-  harmless('A-2', 'an ACK of half of what came', (s) => ack((s.acked = 5), (s.limit = 5 + s.window))),
+  harmless('A-2', 'an ACK of half of what came', (s) => s.ackFrame(5)),
   {
     rule: 'A-5',
     name: 'what was consumed is acked by itself',
@@ -383,6 +383,7 @@ const acks: readonly Case[] = [
     run: async (t) => {
       const session = await t.open({ window: 16 });
       for (const word of ['one.', 'two.', 'thre', 'four']) session.say(word);
+      while (session.heard.length < 16) await session.next();
       await session.alive();
       session.write(sync(session.sent));
       await session.ackOf(session.sent);
