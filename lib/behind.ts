@@ -9,7 +9,7 @@ const BEHIND_RESUME_BYTES = MAX_EARLY_DATA_BYTES + MAC_FRAME_BYTES;
 
 export class Behind {
   #bytes: Buffer = Buffer.alloc(0);
-  // Where the search for PROOF has got to.
+  // End of the last whole frame of early data.
   #scanned = 0;
 
   /** Everything so far. */
@@ -17,41 +17,50 @@ export class Behind {
     return this.#bytes;
   }
 
-  /** Keeps what came behind a RESUME. @throws SessionError ERR_PROTOCOL above the limit */
+  /** Keeps what came behind a RESUME. @throws SessionError ERR_PROTOCOL for too much, and for what is neither DATA nor END nor PROOF */
   add(chunk: Buffer): void {
     if (this.#bytes.length + chunk.length > BEHIND_RESUME_BYTES) {
-      throw new SessionError('ERR_PROTOCOL', `more than ${BEHIND_RESUME_BYTES} bytes before the verdict`);
+      throw new SessionError('ERR_PROTOCOL', `more than ${BEHIND_RESUME_BYTES} bytes before the verdict (R-3)`);
     }
     this.#bytes = Buffer.concat([this.#bytes, chunk]);
+    const bytes = this.#bytes;
+    while (this.#scanned < bytes.length) {
+      const at = this.#scanned;
+      const type = bytes[at];
+      if (type === Frame.PROOF) return;
+      if (type !== Frame.DATA && type !== Frame.END) throw new SessionError('ERR_PROTOCOL', `frame of type ${type} before the verdict (R-3)`);
+      if (bytes.length - at < FRAME_HEADER_BYTES) return;
+      const end = at + FRAME_HEADER_BYTES + bytes.readUIntBE(at + 1, 3);
+      if (end > MAX_EARLY_DATA_BYTES) throw new SessionError('ERR_PROTOCOL', `early data of ${end} bytes (R-3)`);
+      if (end > bytes.length) return;
+      this.#scanned = end;
+    }
   }
 
   /** Looks for CONFIRM, which must come first; what stands behind it is the session's. @returns null until it is whole */
   confirm(chunk: Buffer): { readonly mac: Buffer; readonly rest: Buffer } | null {
     this.#bytes = Buffer.concat([this.#bytes, chunk]);
     const bytes = this.#bytes;
+    if (!begins(bytes, 0, Frame.CONFIRM)) throw new SessionError('ERR_PROTOCOL', 'the first frame of a session is not CONFIRM (O-7)');
     if (bytes.length < MAC_FRAME_BYTES) return null;
-    if (bytes[0] !== Frame.CONFIRM || bytes.readUIntBE(1, 3) !== MAC_BYTES) {
-      throw new SessionError('ERR_PROTOCOL', 'the first frame of a session is not CONFIRM');
-    }
     return { mac: bytes.subarray(FRAME_HEADER_BYTES, MAC_FRAME_BYTES), rest: bytes.subarray(MAC_FRAME_BYTES) };
   }
 
   /** Looks for PROOF behind the early data, and takes it out. @returns its MAC, or null until it is whole */
   proof(): Buffer | null {
     const bytes = this.#bytes;
-    while (bytes.length - this.#scanned >= FRAME_HEADER_BYTES) {
-      const at = this.#scanned;
-      const end = at + FRAME_HEADER_BYTES + bytes.readUIntBE(at + 1, 3);
-      if (end > BEHIND_RESUME_BYTES) throw new SessionError('ERR_PROTOCOL', 'a frame too long for early data');
-      if (end > bytes.length) return null;
-      this.#scanned = end;
-      const type = bytes[at];
-      if (type === Frame.DATA || type === Frame.END) continue;
-      if (type !== Frame.PROOF) throw new SessionError('ERR_PROTOCOL', `frame of type ${type} before the verdict`);
-      if (end < bytes.length) throw new SessionError('ERR_PROTOCOL', 'bytes behind PROOF before the verdict');
-      this.#bytes = Buffer.from(bytes.subarray(0, at));
-      return bytes.subarray(at + FRAME_HEADER_BYTES, end);
-    }
-    return null;
+    const at = this.#scanned;
+    if (bytes[at] !== Frame.PROOF) return null;
+    if (!begins(bytes, at, Frame.PROOF)) throw new SessionError('ERR_PROTOCOL', 'a PROOF of another length (F-5)');
+    if (bytes.length - at < MAC_FRAME_BYTES) return null;
+    if (bytes.length - at > MAC_FRAME_BYTES) throw new SessionError('ERR_PROTOCOL', 'bytes behind PROOF before the verdict (R-13)');
+    this.#bytes = Buffer.from(bytes.subarray(0, at));
+    return bytes.subarray(at + FRAME_HEADER_BYTES);
   }
+}
+
+/** Whether bytes[at, …) are the front of such a frame with a mac, as far as they go: a wrong one is known before it is whole. */
+function begins(bytes: Buffer, at: number, type: number): boolean {
+  if (at < bytes.length && bytes[at] !== type) return false;
+  return bytes.length - at < FRAME_HEADER_BYTES || bytes.readUIntBE(at + 1, 3) === MAC_BYTES;
 }

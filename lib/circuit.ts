@@ -16,6 +16,8 @@ export interface CircuitInfo {
   readonly local: boolean;
   /** TLS here, or at a terminator that the server was told of. */
   readonly secure: boolean;
+  /** As Node names it, `TLSv1.3`; absent without TLS here. */
+  readonly tlsVersion?: string;
   /** Which listener took it. */
   readonly listener: string;
   /** TLS server name that the client asked for; empty without TLS. */
@@ -285,6 +287,7 @@ export function circuitInfo(socket: Duplex, listener: string, secureElsewhere: b
     remotePort: socket instanceof Socket ? (socket.remotePort ?? 0) : 0,
     local: transport === 'unix' || transport === 'duplex' || isLoopback(remoteAddress),
     secure: tls || secureElsewhere,
+    ...(tls ? { tlsVersion: socket.getProtocol() ?? '' } : {}),
     listener,
     serverName: typeof named === 'string' ? named : '',
     certificate,

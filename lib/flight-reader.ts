@@ -1,6 +1,6 @@
 // FlightReader: chunks of a fresh circuit in, one whole handshake flight out. Holds no more than the largest flight.
 import { flightLength } from './core/handshake.ts';
-import { FLIGHT_HEADER_BYTES, MAX_FLIGHT_BODY_BYTES } from './core/wire.ts';
+import { FLIGHT_HEADER_BYTES, FlightAt, Kind, MAX_FLIGHT_BODY_BYTES, SESSION_ID_BYTES } from './core/wire.ts';
 
 export class FlightReader {
   #bytes: Buffer = Buffer.alloc(0);
@@ -8,6 +8,13 @@ export class FlightReader {
 
   /** How far into the last chunk the flight reached: what stands behind it is not the handshake's. */
   end = 0;
+
+  /** Session id that a refusal repeats: that of a RESUME, as soon as its header is there; else zero. */
+  get resumed(): Buffer {
+    const header = this.#bytes.subarray(0, FLIGHT_HEADER_BYTES);
+    const named = header.length === FLIGHT_HEADER_BYTES && header[FlightAt.KIND] === Kind.RESUME;
+    return named ? Buffer.from(header.subarray(FlightAt.SESSION_ID, FlightAt.SESSION_ID + SESSION_ID_BYTES)) : Buffer.alloc(SESSION_ID_BYTES);
+  }
 
   /**
    * Adds chunk[at, end). @returns the flight once it is whole, else null.

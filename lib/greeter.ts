@@ -116,8 +116,8 @@ export class Greeter<Message> implements SessionHost<Message> {
   }
 
   async authorizeResume(request: ResumeRequest, signal: AbortSignal): Promise<boolean> {
-    // Not for the application to decide: a session opened over TLS is never taken up in the clear.
-    if (request.opened.secure && !request.circuit.secure) return false;
+    // Not for the application to decide: a session opened over TLS is never taken up in the clear, nor one of TLS 1.3 on an older TLS.
+    if (strength(request.circuit) < strength(request.opened)) return false;
     const { authorizeResume } = this.#options;
     return authorizeResume === undefined ? sameOrigin(request) : authorizeResume(request, { signal });
   }
@@ -243,6 +243,11 @@ export class Greeter<Message> implements SessionHost<Message> {
 function closeCodeOf(cause: SessionError | undefined, told: CloseCode): CloseCode {
   if (cause === undefined) return CloseCode.CLEAN;
   return cause.code === 'ERR_EXPIRED' ? CloseCode.EXPIRED : told;
+}
+
+/** Of a transport, as R-14 orders them. */
+function strength(circuit: CircuitInfo): number {
+  return !circuit.secure ? 0 : circuit.tlsVersion === 'TLSv1.3' ? 2 : 1;
 }
 
 const NOTHING = Buffer.alloc(0);

@@ -317,7 +317,7 @@ export class Greeting<Message> implements CircuitOwner {
    */
   #reject(code: RejectCode, asked: Vouched | undefined, detail: Partial<RejectedFlight>, why?: SessionError): void {
     if (this.#ended) return;
-    const sessionId = asked?.flight.sessionId ?? NO_SESSION;
+    const sessionId = this.#reader.resumed;
     const { retryAfterMs = 0, positions, generation, cause, reason = '' } = detail;
     const versions = code === RejectCode.VERSION ? [VERSION] : [];
     const bytes = encodeRejected(
@@ -393,4 +393,3 @@ export class Greeting<Message> implements CircuitOwner {
 
 const LATER: Partial<RejectedFlight> = { retryAfterMs: 1000, reason: 'the server could not decide' };
 const EMPTY = Buffer.alloc(0);
-const NO_SESSION = Buffer.alloc(NONCE_BYTES);

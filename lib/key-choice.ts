@@ -25,13 +25,11 @@ export function chooseKeys(
   if (wantsPsk && psk === undefined) return 'this server has no psk';
   if (!wantsPsk && psk !== undefined) return 'this server needs a psk';
   const pskBit = wantsPsk ? KeyMethod.PSK : 0;
-  if ((offered & KeyMethod.EXPORTER) !== 0 && secrets !== undefined) {
-    const { exporter, binding } = secrets;
-    return { keyMethods: KeyMethod.EXPORTER | pskBit, publicKey: undefined, exporter, shared: undefined, psk, binding };
-  }
-  if (open.publicKey === undefined)
+  const exported = (offered & KeyMethod.EXPORTER) === 0 ? undefined : secrets;
+  if (exported === undefined && open.publicKey === undefined)
     return 'a TLS terminator stands between, or one end has no TLS 1.3: set tlsTerminated: true on the client';
-  const pair = ephemeral();
-  const shared = sharedSecret(pair.privateKey, open.publicKey);
-  return { keyMethods: KeyMethod.X25519 | pskBit, publicKey: pair.publicKey, exporter: undefined, shared, psk, binding: undefined };
+  const pair = open.publicKey === undefined ? undefined : ephemeral();
+  const shared = pair && sharedSecret(pair.privateKey, open.publicKey as Buffer);
+  const keyMethods = (exported === undefined ? 0 : KeyMethod.EXPORTER) | (pair === undefined ? 0 : KeyMethod.X25519) | pskBit;
+  return { keyMethods, publicKey: pair?.publicKey, exporter: exported?.exporter, shared, psk, binding: exported?.binding };
 }

@@ -162,7 +162,8 @@ describe('architecture rules', () => {
     finds(rule, { 'lib/a.ts': lines(401) }, /401 lines/);
     finds(rule, { 'lib/core/a.ts': lines(601) }, /601 lines/);
     passes(rule, { 'lib/a.ts': lines(400), 'lib/core/a.ts': lines(600), 'test/a.ts': lines(2000) });
-    finds(rule, { 'test/a.ts': `${'x'.repeat(141)}\n` }, /141 columns/);
+    finds(rule, { 'lib/a.ts': `${'x'.repeat(141)}\n`, 'test/a.ts': `${'x'.repeat(141)}\n` }, /^lib.a.ts:1 141 columns/);
+    finds(rule, { 'test/a.ts': `${'x'.repeat(181)}\n` }, /181 columns/);
     const heads = [
       'function f(a: { b: number }): void {',
       'export async function* f<T extends { a: 1 }>(\n  a: T,\n): AsyncGenerator<T> {',

@@ -55,7 +55,7 @@ export function linemode(mode: number, acknowledged = false): SubnegotiationEven
 export function slcReply(triplets: readonly Triplet[]): SubnegotiationEvent | null {
   const due = triplets
     .slice(0, MOST_TRIPLETS)
-    .filter(({ function: number, flags }) => number !== 0 && (flags & SLC_ACK) === 0 && (flags & LEVEL_BITS) !== 0);
+    .filter(({ function: number, flags }) =>  (flags & SLC_ACK) === 0 && (flags & LEVEL_BITS) !== 0);
   if (due.length === 0) return null;
   return subnegotiation(Option.linemode, SLC, ...due.map((one) => Buffer.of(one.function, one.flags | SLC_ACK, one.character)));
 }

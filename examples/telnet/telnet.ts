@@ -265,6 +265,7 @@ class TelnetDecoder implements Decoder<TelnetEvent> {
   #skipped(count: number, next: number, sink: RangeSink): number {
     this.#skippedBytes += count;
     if (this.#skippedBytes < this.#bodyBytes) return next;
+    this.#skippedBytes = 0;
     return this.#discard('overflow', this.#skippedOption, next, sink);
   }
 

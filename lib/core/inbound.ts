@@ -76,10 +76,10 @@ export class Inbound<Message> {
     const length = end - start;
     let skip = this.received - offset;
     if (skip < 0) return `S-2: DATA at ${offset} leaves a gap behind ${this.received}`;
+    if (this.peerEnd >= 0 && offset + length > this.peerEnd) return `S-6: DATA behind END at ${this.peerEnd}`;
     if (skip > length) skip = length;
     this.duplicateBytes += skip;
     if (skip === length) return null;
-    if (this.peerEnd >= 0) return `S-6: DATA behind END at ${this.peerEnd}`;
     if (offset + length > this.limitTold) return `S-4: DATA up to ${offset + length} exceeds the limit ${this.limitTold}`;
     this.received = offset + length;
     if (this.#discarding) this.discardedBytes += length - skip;

@@ -13,7 +13,7 @@ import { Outbound } from './outbound.ts';
 import { judgePositions } from './resume.ts';
 import { Rtt } from './rtt.ts';
 import { type CoreInput, type CoreState, next } from './state.ts';
-import { closeError } from './verdict.ts';
+import { closeError, knownCloseCode } from './verdict.ts';
 import {
   CloseCode,
   DrainFlag,
@@ -82,6 +82,8 @@ export class SessionCore<Message> implements FrameSink {
   recyclable = false;
 
   #finishCode: CloseCode = CloseCode.CLEAN;
+  /** Of the CLOSE that ended the session, where it was the peer's. */
+  #peerCode: CloseCode | undefined;
   /** The peer throws away what it has not consumed: nothing more will be acked. */
   #peerDiscards = false;
   #discardTold = false;
@@ -191,9 +193,9 @@ export class SessionCore<Message> implements FrameSink {
     if (this.#state === 'detached' || this.#state === 'lingering') this.#live.pauseHold(paused, now);
   }
 
-  /** The code that this side ended the session with. */
+  /** The code that the session ended with, this side's or the peer's. */
   get closeCode(): CloseCode {
-    return this.#control.closeCode;
+    return this.#peerCode ?? this.#control.closeCode;
   }
 
   /** A session fresh from a record waits for its first circuit here. */
@@ -362,6 +364,7 @@ export class SessionCore<Message> implements FrameSink {
     if (this.#state === 'closed') return null;
     if (code !== CloseCode.CLEAN) {
       this.finalsExact = true;
+      this.#peerCode = knownCloseCode(code);
       this.#end(closeError(code, bytes.subarray(start + 2, start + length)));
       return null;
     }

@@ -44,6 +44,11 @@ export function closeError(code: number, detail: Buffer): SessionError {
   return new SessionError(mapped, `the other end closed with code ${code}${told === '' ? '' : `: ${told}`}`, options);
 }
 
+/** The code as it is remembered: an unknown one counts as DESTROYED (C-8). */
+export function knownCloseCode(code: number): CloseCode {
+  return code === CloseCode.CLEAN || code in closeCodes ? (code as CloseCode) : CloseCode.DESTROYED;
+}
+
 /** The error that a REJECTED stands for; `cause` is the CLOSE code of a session that had ended. */
 export function rejectError(code: RejectCode, cause: CloseCode | undefined, reason: string, retryAfterMs: number): SessionError {
   if (code === RejectCode.CLOSED && cause !== undefined && cause !== CloseCode.CLEAN) return closeError(cause, Buffer.from(reason));

@@ -67,6 +67,8 @@ const FILE_LINES = 400;
 const CORE_FILE_LINES = 600;
 const FUNCTION_LINES = 70;
 const COLUMNS = 140;
+/** A test's data may stand in long lines. */
+const TEST_COLUMNS = 180;
 
 /** Files that are longer than allowed, with their length. May only shrink: an entry that could be lower is an offence. */
 export const FILE_RATCHET: Readonly<Record<string, number>> = {};
@@ -145,8 +147,9 @@ export function sizesStayWithin(ratchet: Readonly<Record<string, number>>): Rule
     for (const [path, source] of tree) {
       if (!path.endsWith('.ts')) continue;
       const lines = source.trimEnd().split('\n');
+      const columns = path.startsWith('test/') ? TEST_COLUMNS : COLUMNS;
       lines.forEach((text, index) => {
-        if (text.length > COLUMNS) offences.push({ path, line: index + 1, what: `${text.length} columns, ${COLUMNS} are allowed` });
+        if (text.length > columns) offences.push({ path, line: index + 1, what: `${text.length} columns, ${columns} are allowed` });
       });
       if (!/^(lib|bin|examples|scripts|bench)\//.test(path)) continue;
       const most = ratchet[path] ?? (layerOf(path) === 'core' ? CORE_FILE_LINES : FILE_LINES);
