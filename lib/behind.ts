@@ -28,7 +28,8 @@ export class Behind {
       const at = this.#scanned;
       const type = bytes[at];
       if (type === Frame.PROOF) return;
-      if (type !== Frame.DATA && type !== Frame.END) throw new SessionError('ERR_PROTOCOL', `frame of type ${type} before the verdict (R-3)`);
+      if (type !== Frame.DATA && type !== Frame.END)
+        throw new SessionError('ERR_PROTOCOL', `frame of type ${type} before the verdict (R-3)`);
       if (bytes.length - at < FRAME_HEADER_BYTES) return;
       const end = at + FRAME_HEADER_BYTES + bytes.readUIntBE(at + 1, 3);
       if (end > MAX_EARLY_DATA_BYTES) throw new SessionError('ERR_PROTOCOL', `early data of ${end} bytes (R-3)`);

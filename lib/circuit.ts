@@ -16,7 +16,7 @@ export interface CircuitInfo {
   readonly local: boolean;
   /** TLS here, or at a terminator that the server was told of. */
   readonly secure: boolean;
-  /** As Node names it, `TLSv1.3`; absent without TLS here. */
+  /** As Node names it, `TLSv1.3`; absent without a finished TLS handshake here. */
   readonly tlsVersion?: string;
   /** Which listener took it. */
   readonly listener: string;
@@ -280,6 +280,8 @@ export function circuitInfo(socket: Duplex, listener: string, secureElsewhere: b
   const remoteAddress = socket instanceof Socket ? (socket.remoteAddress ?? '') : '';
   const transport = tls ? 'tls' : !(socket instanceof Socket) ? 'duplex' : remoteAddress === '' ? 'unix' : 'tcp';
   const named = tls ? (socket as TLSSocket & { servername?: string | false }).servername : '';
+  // Asked of a handshake that has failed, Node 20 crashes (its SSL is gone already). alpnProtocol is null until it is over.
+  const shaken = tls && socket.alpnProtocol !== null && !socket.destroyed;
   const certificate = tls && socket.authorized ? (socket.getPeerCertificate()?.fingerprint256 ?? '') : '';
   return {
     transport,
@@ -287,7 +289,7 @@ export function circuitInfo(socket: Duplex, listener: string, secureElsewhere: b
     remotePort: socket instanceof Socket ? (socket.remotePort ?? 0) : 0,
     local: transport === 'unix' || transport === 'duplex' || isLoopback(remoteAddress),
     secure: tls || secureElsewhere,
-    ...(tls ? { tlsVersion: socket.getProtocol() ?? '' } : {}),
+    ...(shaken ? { tlsVersion: socket.getProtocol() ?? '' } : {}),
     listener,
     serverName: typeof named === 'string' ? named : '',
     certificate,

@@ -5,15 +5,17 @@ import { FLIGHT_HEADER_BYTES, FlightAt, Kind, MAX_FLIGHT_BODY_BYTES, SESSION_ID_
 export class FlightReader {
   #bytes: Buffer = Buffer.alloc(0);
   #length = 0;
+  // A whole header has come, and the bytes still begin with it.
+  #headed = false;
 
   /** How far into the last chunk the flight reached: what stands behind it is not the handshake's. */
   end = 0;
 
   /** Session id that a refusal repeats: that of a RESUME, as soon as its header is there; else zero. */
   get resumed(): Buffer {
-    const header = this.#bytes.subarray(0, FLIGHT_HEADER_BYTES);
-    const named = header.length === FLIGHT_HEADER_BYTES && header[FlightAt.KIND] === Kind.RESUME;
-    return named ? Buffer.from(header.subarray(FlightAt.SESSION_ID, FlightAt.SESSION_ID + SESSION_ID_BYTES)) : Buffer.alloc(SESSION_ID_BYTES);
+    const id = Buffer.alloc(SESSION_ID_BYTES);
+    if (this.#headed && this.#bytes[FlightAt.KIND] === Kind.RESUME) this.#bytes.copy(id, 0, FlightAt.SESSION_ID);
+    return id;
   }
 
   /**
@@ -32,6 +34,7 @@ export class FlightReader {
       this.#room(this.#length + bytes);
       chunk.copy(this.#bytes, this.#length, from, from + bytes);
       this.#length += bytes;
+      this.#headed = this.#length >= FLIGHT_HEADER_BYTES;
       from += bytes;
     }
   }

@@ -34,7 +34,7 @@ byte owner[ALL]; byte highest[ALL]; bool received[ALL];
 byte runs; byte delivered;                       /* what the application was given, over all sessions */
 bool proved[ALL];                                /* ghost: a good CONFIRM, or a RESUME that passed everything */
 
-hidden byte x; hidden byte g; hidden byte i;
+hidden byte x; hidden byte g; hidden byte i; hidden byte was;
 
 #define PUT_UP(k, ...) if :: acceptGone[k] :: else -> up[k]!__VA_ARGS__ fi
 #define PUT_DOWN(k, ...) if :: dialGone[k] :: else -> down[k]!__VA_ARGS__ fi
@@ -68,13 +68,15 @@ end: do
        :: down[circuit]?OPENED, x -> session = x;
             PUT_UP(circuit, CONFIRM, x, 0); PUT_UP(circuit, DATA, 0, 0); attached = true
        :: down[circuit]?RESUMED, _ -> attached = true; PUT_UP(circuit, DATA, 0, 0)
-       :: down[circuit]?UNKNOWN, _ ->            /* X-4: the last of three is believed, which may be this one */
+       :: down[circuit]?UNKNOWN, _ ->            /* X-4, three answers: here that of the last circuit is believed */
+            if
+            :: circuit == LAST -> failed = true
+            :: else
 #ifdef MUTANT_REOPENS
-            if :: circuit == LAST -> failed = true :: else -> session = NONE fi;
-            leave()
-#else
-            if :: failed = true :: circuit != LAST fi; leave()
+               -> session = NONE
 #endif
+            fi;
+            leave()
        :: down[circuit]?DUPLICATE, _ -> failed = true; leave()
        :: down[circuit]?BUSY, _ -> leave()
        :: down[circuit]?STALE_GENERATION, _ -> leave()
@@ -89,8 +91,9 @@ proctype Listener(byte k) {
 end: if
   :: atomic { used > 0 -> up[k]!OPEN, 0, 0;
        if :: session != NONE -> up[k]!CONFIRM, session, 0; up[k]!DATA, 0, 0 :: true fi }
-  :: atomic { session != NONE && captured[0] != 0 -> up[k]!RESUME, session, captured[0]; up[k]!DATA, 0, 0 }
-  :: atomic { session != NONE && captured[1] != 0 && 1 != LAST -> up[k]!RESUME, session, captured[1]; up[k]!DATA, 0, 0 }
+  :: atomic { session != NONE ->
+       g = 0; do :: g + 1 < LAST -> g++ :: break od;
+       if :: captured[g] != 0 -> up[k]!RESUME, session, captured[g]; up[k]!DATA, 0, 0 :: else fi }
   fi
 }
 
@@ -117,12 +120,16 @@ inline makeReal(it, on) {
 }
 
 inline accept(it, on) {
-  if :: owner[it] != on -> LEAVE_UP(owner[it]) :: else fi;
+  if                                             /* the circuit of OPEN waits for its CONFIRM, which may come late */
+  :: owner[it] != on && state[it] == REAL -> LEAVE_UP(owner[it])
+  :: else
+  fi;
   proved[it] = true; owner[it] = on
 }
 
 inline judge(k) {                                /* RESUME: x is the session, g its generation */
   if
+  :: k != LAST -> PUT_DOWN(k, UNKNOWN, 0); LEAVE_UP(k)   /* a wrong node */
   :: state[x] == ABSENT || state[x] == DROPPED -> PUT_DOWN(k, UNKNOWN, 0); LEAVE_UP(k)
   :: state[x] == CLOSED -> PUT_DOWN(k, DUPLICATE, 0); LEAVE_UP(k)
   :: state[x] == PROVISIONAL || state[x] == REAL ->
@@ -166,8 +173,8 @@ end: do
 #endif
 #endif
        fi }
-  :: atomic { !acceptGone[k] && up[k]?[RESUME, _, _] -> up[k]?RESUME, x, g; i = x; judge(k);
-       assert(state[i] != REAL || proved[i]) }   /* a refused RESUME changes nothing */
+  :: atomic { !acceptGone[k] && up[k]?[RESUME, _, _] -> up[k]?RESUME, x, g; was = x; judge(k);
+       assert(state[was] != REAL || proved[was]) }   /* a refused RESUME changes nothing */
   :: atomic { !acceptGone[k] && up[k]?[DATA, _, _] ->
        up[k]?DATA, _, _;
        x = 0; do :: x < ALL && !(state[x] == REAL && owner[x] == k) -> x++ :: else -> break od;

@@ -1,5 +1,6 @@
-// Environment variables of a client (RFC 1572). In: the bytes of a subnegotiation. Out: the variables, and those of them that may be used.
-// This option is how telnet servers were broken into for thirty years: what is not on the list does not exist, and nothing here becomes an argument.
+// Environment variables of a client (RFC 1572). In: the bytes of a subnegotiation. Out: the variables, and those of them that may be
+// used. This option is how telnet servers were broken into for thirty years: what is not on the list does not exist, and nothing here
+// becomes an argument.
 
 import { INFO, IS, Option, SEND } from './protocol.ts';
 import { type SubnegotiationEvent, subnegotiation } from './telnet.ts';
@@ -35,7 +36,8 @@ const COLOR_VALUE = /^[A-Za-z0-9]{1,32}$/;
 const USER_VALUE = /^[a-z_][a-z0-9_-]{0,31}(\+[A-Za-z0-9_-]{1,32})?$/;
 
 /**
- * The variables of an IS or INFO. Sixteen at most, names up to 64 bytes and values up to 256; longer ones are left out, the last of equal names counts.
+ * The variables of an IS or INFO. Sixteen at most, names up to 64 bytes and values up to 256; longer ones are left out, the last of equal
+ * names counts.
  * @returns null for a SEND and what is none of the three.
  */
 export function parseEnvironment(bytes: Buffer): Variable[] | null {

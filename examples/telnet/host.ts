@@ -1,6 +1,6 @@
-// The host's half of a telnet conversation: which options a login wants, agrees to and refuses, and what the client told by them.
-// In: negotiations and subnegotiations of the decoder, with the time. Out: steps, in order: events to send and facts for the server.
-// Whatever makes it answer has a budget, and so has whatever makes it work: a peer that uses one up is a flood, and is not listened to any more.
+// The host's half of a telnet conversation: which options a login wants, agrees to and refuses, and what the client told by them. In:
+// negotiations and subnegotiations of the decoder, with the time. Out: steps, in order: events to send and facts for the server. Whatever
+// makes it answer has a budget, and so has whatever makes it work: a peer that uses one up is a flood, and is not listened to any more.
 
 import { allowEnvironment, type Environment, environmentRequest, parseEnvironment } from './environ.ts';
 import { EDIT, forwardmaskRefused, linemode, parseLinemode, slcReply, TRAPSIG } from './linemode.ts';
@@ -136,33 +136,35 @@ export class Host {
     return steps;
   }
 
+  #push(step: HostStep): void {
+    if (!this.#flooded) this.#steps.push(step);
+  }
+
   #send(event: TelnetEvent): void {
-    this.#steps.push({ kind: 'send', event });
+    this.#push({ kind: 'send', event });
   }
 
   /** Sends what the peer made us say. */
   #answer(event: TelnetEvent, now: number): void {
-    if (this.#flooded) return;
     if (this.#answers.take(now)) this.#send(event);
     else this.#flood('answers');
   }
 
   #flood(limit: Flood): void {
-    if (this.#flooded) return;
+    this.#push({ kind: 'flood', limit });
     this.#flooded = true;
-    this.#steps.push({ kind: 'flood', limit });
   }
 
   #ask(side: Side, option: number, on: boolean): void {
     const { send, changed } = this.#options.ask(side, option, on);
     if (send !== null) this.#send(negotiation(send, option));
-    if (changed !== null) this.#steps.push({ kind: 'option', side, option, on: changed });
+    if (changed !== null) this.#push({ kind: 'option', side, option, on: changed });
   }
 
   #negotiated(verb: Verb, option: number, now: number): void {
     if (option === Option.timingMark) this.#timingMark(verb, now);
     else this.#apply(this.#options.receive(verb, option, this.#agrees(verb, option)), option, now);
-    if (this.#heard || this.#flooded) return;
+    if (this.#heard) return;
     // Only a client that negotiates at all is asked for more: what shows raw bytes to its user gets six verbs and no others.
     this.#heard = true;
     this.#ask('own', Option.binary, true);
@@ -176,8 +178,8 @@ export class Host {
 
   #apply({ side, send, changed }: Negotiated, option: number, now: number): void {
     if (send !== null) this.#answer(negotiation(send, option), now);
-    if (changed === null || this.#flooded) return;
-    this.#steps.push({ kind: 'option', side, option, on: changed });
+    if (changed === null) return;
+    this.#push({ kind: 'option', side, option, on: changed });
     if (!changed) return;
     if (option === Option.charset) this.#wantUtf8(now);
     if (side === 'own') return;
@@ -199,7 +201,7 @@ export class Host {
     }
     if (verb === 'dont') return;
     const sentAt = this.#pings.shift();
-    if (sentAt !== undefined) this.#steps.push({ kind: 'pong', rttMs: now - sentAt });
+    if (sentAt !== undefined) this.#push({ kind: 'pong', rttMs: now - sentAt });
   }
 
   #told(event: SubnegotiationEvent, now: number): void {
@@ -229,7 +231,7 @@ export class Host {
     const size = say.parseWindowSize(bytes, this.#size);
     if (size === null) return;
     this.#size = size;
-    this.#steps.push({ kind: 'size', size });
+    this.#push({ kind: 'size', size });
   }
 
   #typeTold(bytes: Buffer, now: number): void {
@@ -241,16 +243,19 @@ export class Host {
     }
     this.#types = null;
     const terminal = types.result;
-    this.#steps.push({ kind: 'terminal', terminal });
+    this.#push({ kind: 'terminal', terminal });
     if (terminal.utf8) this.#wantUtf8(now);
   }
 
   #environmentTold(bytes: Buffer): void {
     const found = parseEnvironment(bytes);
-    if (found !== null) this.#steps.push({ kind: 'environment', environment: allowEnvironment(found) });
+    if (found !== null) this.#push({ kind: 'environment', environment: allowEnvironment(found) });
   }
 
-  /** RFC 2066 lets only the WILL side request, but TinTin++ says WILL itself, never answers ours, and takes the request: so either will do. */
+  /**
+   * RFC 2066 lets only the WILL side request, but TinTin++ says WILL itself, never answers ours, and takes the request: so either will
+   * do.
+   */
   #wantUtf8(now: number): void {
     this.#ask('own', Option.charset, true);
     this.#ask('peer', Option.charset, true);
@@ -276,7 +281,7 @@ export class Host {
 
   #settleCharset(name: string | null): void {
     this.#charset = 'settled';
-    this.#steps.push({ kind: 'charset', name });
+    this.#push({ kind: 'charset', name });
   }
 
   #linemodeTold(bytes: Buffer, now: number): void {
@@ -288,7 +293,7 @@ export class Host {
       if (told.mode === this.#mode) return;
       this.#mode = told.mode;
       if (!told.acknowledged) this.#answer(linemode(told.mode, true), now);
-      this.#steps.push({ kind: 'linemode', mode: told.mode });
+      this.#push({ kind: 'linemode', mode: told.mode });
     } else if (told?.kind === 'forwardmask' && told.willing) {
       this.#answer(forwardmaskRefused(), now);
     }

@@ -1,5 +1,6 @@
-// Linemode (RFC 1184), as little of it as a server must answer. In: the bytes of a subnegotiation. Out: what it says, and the one answer that is due.
-// The list of special characters (SLC) overflowed a buffer in every server of the BSD line: here it has a bound, and so has the answer.
+// Linemode (RFC 1184), as little of it as a server must answer. In: the bytes of a subnegotiation. Out: what it says, and the one answer
+// that is due. The list of special characters (SLC) overflowed a buffer in every server of the BSD line: here it has a bound, and so has
+// the answer.
 
 import { Command, Option } from './protocol.ts';
 import { type SubnegotiationEvent, subnegotiation } from './telnet.ts';
@@ -55,7 +56,7 @@ export function linemode(mode: number, acknowledged = false): SubnegotiationEven
 export function slcReply(triplets: readonly Triplet[]): SubnegotiationEvent | null {
   const due = triplets
     .slice(0, MOST_TRIPLETS)
-    .filter(({ function: number, flags }) =>  (flags & SLC_ACK) === 0 && (flags & LEVEL_BITS) !== 0);
+    .filter(({ function: number, flags }) => number !== 0 && (flags & SLC_ACK) === 0 && (flags & LEVEL_BITS) !== 0);
   if (due.length === 0) return null;
   return subnegotiation(Option.linemode, SLC, ...due.map((one) => Buffer.of(one.function, one.flags | SLC_ACK, one.character)));
 }

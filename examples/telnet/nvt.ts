@@ -1,5 +1,5 @@
-// Line ends of the network virtual terminal (RFC 854 p. 11, RFC 1123 §3.3.1). In: user data of one direction. Out: the same bytes with CR LF and
-// CR NUL put right, unless that direction is BINARY (RFC 856). One object a direction; IACs are doubled elsewhere.
+// Line ends of the network virtual terminal (RFC 854 p. 11, RFC 1123 §3.3.1). In: user data of one direction. Out: the same bytes with CR
+// LF and CR NUL put right, unless that direction is BINARY (RFC 856). One object a direction; IACs are doubled elsewhere.
 
 const NUL = 0x00;
 const LF = 0x0a;
@@ -7,8 +7,10 @@ const CR = 0x0d;
 const NONE: Buffer = Buffer.alloc(0);
 
 /**
- * What came from the network, as a terminal wants it. CR NUL becomes CR, a CR before anything else stays what it is: some clients send it bare.
- * A CR at the end of a chunk is given out at once, since nothing may ever follow it, and the LF or NUL that belongs to it is swallowed later.
+ * What came from the network, as a terminal wants it. CR NUL becomes CR, a CR before anything else stays what it is: some clients send it
+ * bare.
+ * A CR at the end of a chunk is given out at once, since nothing may ever follow it, and the LF or NUL that belongs to it is swallowed
+ * later.
  */
 export class NvtInput {
   readonly #keepsLf: boolean;

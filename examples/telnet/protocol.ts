@@ -1,4 +1,5 @@
-// The numbers of the telnet protocol, each with its RFC. Nothing flows through here: the other files of the codec take their numbers from it.
+// The numbers of the telnet protocol, each with its RFC. Nothing flows through here: the other files of the codec take their numbers from
+// it.
 
 /** Interpret As Command: begins everything that is not user data (RFC 854). In data it is written twice. */
 export const IAC = 0xff;

@@ -1,12 +1,15 @@
-// Option negotiation by the Q method (RFC 1143 §7). In: verbs received, and what this end wants. Out: the verb to send, and what is in effect.
-// One byte of state for each option and side: no peer can make it grow, and no two ends can answer each other for ever.
+// Option negotiation by the Q method (RFC 1143 §7). In: verbs received, and what this end wants. Out: the verb to send, and what is in
+// effect. One byte of state for each option and side: no peer can make it grow, and no two ends can answer each other for ever.
 
 import type { Verb } from './protocol.ts';
 
 /** Who performs the option: this end (WILL sent, DO received) or the peer (WILL received, DO sent). */
 export type Side = 'own' | 'peer';
 
-/** RFC 1143's NO, YES, WANTNO and WANTYES, each of the last two with its queue bit: '-opposite' means that the answer will be turned round. */
+/**
+ * RFC 1143's NO, YES, WANTNO and WANTYES, each of the last two with its queue bit: '-opposite' means that the answer will be turned
+ * round.
+ */
 export type QState = 'no' | 'yes' | 'want-no' | 'want-no-opposite' | 'want-yes' | 'want-yes-opposite';
 
 /** The verb received, as RFC 1143 sees it: on agreed to, on refused, off; or what this end wants. */

@@ -1,5 +1,6 @@
-// What window size (RFC 1073), status (RFC 859) and charset (RFC 2066) say inside their subnegotiations. In: the bytes between IAC SB option and
-// IAC SE, or the thing to say. Out: the thing said, null where the bytes say nothing of the kind; or the event to send. Nothing throws on a peer's bytes.
+// What window size (RFC 1073), status (RFC 859) and charset (RFC 2066) say inside their subnegotiations. In: the bytes between IAC SB
+// option and IAC SE, or the thing to say. Out: the thing said, null where the bytes say nothing of the kind; or the event to send.
+// Nothing throws on a peer's bytes.
 
 import { Command, IS, Option, SEND } from './protocol.ts';
 import { type SubnegotiationEvent, subnegotiation } from './telnet.ts';

@@ -1,6 +1,7 @@
-// Repairs a stream whose TCP urgent byte was taken out. In: chunks as read() gave them. Out: chunks for the telnet decoder.
-// Node leaves SO_OOBINLINE off, so Linux drops the last byte of a Synch (IAC DM): its DM, or with GNU telnet, which marks one byte less, its IAC.
-// read() stops at the mark, so the hole is always between two chunks. Only for sessions in UTF-8, where FF and F5 to FE never are user data.
+// Repairs a stream whose TCP urgent byte was taken out. In: chunks as read() gave them. Out: chunks for the telnet decoder. Node leaves
+// SO_OOBINLINE off, so Linux drops the last byte of a Synch (IAC DM): its DM, or with GNU telnet, which marks one byte less, its IAC.
+// read() stops at the mark, so the hole is always between two chunks. Only for sessions in UTF-8, where FF and F5 to FE never are user
+// data.
 
 import { Command, IAC } from './protocol.ts';
 
@@ -67,7 +68,10 @@ function behind(place: Place, byte: number): Place {
   return byte >= Command.will && byte <= Command.dont ? 'option' : 'data';
 }
 
-/** F2 begins a character of UTF-8 if three continuation bytes follow, as far as the chunk tells; a DM that lost its IAC stands alone or before text. */
+/**
+ * F2 begins a character of UTF-8 if three continuation bytes follow, as far as the chunk tells; a DM that lost its IAC stands alone or
+ * before text.
+ */
 function beginsCharacter(chunk: Buffer): boolean {
   if (chunk.length === 1) return false;
   for (let at = 1; at < Math.min(4, chunk.length); at++) {

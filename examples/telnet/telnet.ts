@@ -1,6 +1,6 @@
-// Telnet (RFC 854, RFC 855) as a framing. In: bytes of a stream. Out: user data, commands, option negotiations and subnegotiations, in order.
-// Any bytes are telnet, so the decoder never fails: what it cannot keep it reports as discarded, and whoever reads decides when it is enough.
-// Line ends are not touched here (nvt.ts): what they mean changes with BINARY, in the middle of a chunk.
+// Telnet (RFC 854, RFC 855) as a framing. In: bytes of a stream. Out: user data, commands, option negotiations and subnegotiations, in
+// order. Any bytes are telnet, so the decoder never fails: what it cannot keep it reports as discarded, and whoever reads decides when it
+// is enough. Line ends are not touched here (nvt.ts): what they mean changes with BINARY, in the middle of a chunk.
 
 import type { ByteWriter, Decoder, Encoder, Framing, FramingLimits, RangeSink } from 'outlast/framing/framing';
 import { TelnetError } from './errors.ts';
@@ -104,7 +104,10 @@ const negotiationTable: Buffer = Buffer.concat(
   verbs.flatMap((_, verb) => Array.from({ length: 256 }, (_unused, option) => Buffer.of(IAC, Command.will + verb, option))),
 );
 
-/** A range begins with IAC, unless it is user data: `FF x` command (`FF FF`: a byte FF), `FF verb option`, `FF FA option …`, `FF F0 option reason`. */
+/**
+ * A range begins with IAC, unless it is user data: `FF x` command (`FF FF`: a byte FF), `FF verb option`, `FF FA option …`, `FF F0 option
+ * reason`.
+ */
 class TelnetDecoder implements Decoder<TelnetEvent> {
   readonly #dataBytes: number;
   readonly #bodyBytes: number;

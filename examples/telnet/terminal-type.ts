@@ -1,5 +1,6 @@
-// Terminal type (RFC 1091) with the MUD convention MTTS on top. In: the answers to SEND, one after the other. Out: when to ask again, and in the end
-// the name for TERM and what the terminal says it can do. A name is an environment variable to be: it passes a pattern or does not count.
+// Terminal type (RFC 1091) with the MUD convention MTTS on top. In: the answers to SEND, one after the other. Out: when to ask again, and
+// in the end the name for TERM and what the terminal says it can do. A name is an environment variable to be: it passes a pattern or does
+// not count.
 
 import { IS, Option, SEND } from './protocol.ts';
 import { type SubnegotiationEvent, subnegotiation } from './telnet.ts';

@@ -37,6 +37,7 @@ export const Type = {
   PROOF: 0x0a,
   CONFIRM: 0x0b,
   TICKET: 0x0c,
+  DISCARD: 0x0d,
 } as const;
 export const Reject = {
   BUSY: 1,
@@ -314,11 +315,13 @@ export function readFrame(bytes: Buffer): Frame | null {
   if (bytes.length < 4) return null;
   const type = bytes[0] as number;
   const length = bytes.readUIntBE(1, 3);
-  const known = type >= Type.DATA && type <= Type.SUPERSEDED;
+  const known = (type >= Type.DATA && type <= Type.SUPERSEDED) || type === Type.DISCARD;
   if (!known && type < 0x80) throw new Failure(`wrote a frame of type ${type} (F-4, F-6)`);
   if (type === Type.DATA ? length < 9 || length > 131_080 : length > 1024)
     throw new Failure(`a frame of type ${type} with ${length} bytes (F-2, F-3)`);
-  const exact = { [Type.ACK]: 16, [Type.END]: 8, [Type.SYNC]: 8, [Type.PING]: 8, [Type.PONG]: 8, [Type.SUPERSEDED]: 8 }[type];
+  const exact = { [Type.ACK]: 16, [Type.END]: 8, [Type.SYNC]: 8, [Type.PING]: 8, [Type.PONG]: 8, [Type.SUPERSEDED]: 8, [Type.DISCARD]: 8 }[
+    type
+  ];
   if (exact !== undefined && length !== exact) throw new Failure(`a frame of type ${type} with ${length} bytes (F-5)`);
   if (bytes.length < 4 + length) return null;
   return { type, body: Buffer.from(bytes.subarray(4, 4 + length)) };

@@ -419,7 +419,9 @@ describe("a second party naming someone else's session", () => {
       expect(await attacker.gone()).to.equal('end');
       attacker.destroy();
     }
-    expect(answers[0]?.equals(answers[1] as Buffer)).to.equal(true);
+    // Each repeats the session id it was asked for (H-6); all else is the same.
+    const rest = answers.map((bytes) => Buffer.concat([bytes.subarray(0, 8), bytes.subarray(24)]).toString('hex'));
+    expect(rest[0]).to.equal(rest[1]);
     near.send('mine');
     expect(await take(far, 1)).to.deep.equal(['mine']);
     expect([far.stats.circuits, near.stats.circuits]).to.deep.equal([1, 1]);

@@ -1,5 +1,6 @@
 // telnet(): the contract of all framings, the bytes of RFC 854 and RFC 855, limits, and what is refused.
 
+import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { command, data, negotiation, subnegotiation, type TelnetEvent, telnet } from '../../examples/telnet/telnet.ts';
@@ -8,6 +9,7 @@ import type { Random } from '../../lib/testing/random.ts';
 import { framingContract, randomPayload } from '../contract/framing.ts';
 import { LIMIT } from '../contract/framing-subject.ts';
 import { countWork } from '../contract/work.ts';
+import { importsOf } from '../support/source-text.ts';
 import { bytewise, decoded, decodedEvents, encoded, hex, shown } from './support.ts';
 
 const verbs = ['will', 'wont', 'do', 'dont'] as const;
@@ -69,6 +71,20 @@ framingContract<TelnetEvent>(
 );
 
 describe('telnet codec', () => {
+  it('needs nothing but itself, and types of the framing seam', () => {
+    const reached = new Set(['host.ts', 'nvt.ts', 'synch.ts']);
+    for (const file of reached) {
+      const source = readFileSync(new URL(`../../examples/telnet/${file}`, import.meta.url), 'utf8');
+      expect(source, file).to.not.match(/\b(Date|performance|setTimeout|Math\.random|process|Promise|console|await)\b/);
+      for (const { specifier } of importsOf(source)) {
+        if (specifier.startsWith('./')) reached.add(specifier.slice(2));
+        else expect(specifier, file).to.equal('outlast/framing/framing');
+      }
+      expect(source, file).to.not.match(/^import \{.*'outlast/m);
+    }
+    expect(reached.size).to.equal(11);
+  });
+
   it('reads commands, negotiations and subnegotiations out of the text around them', () => {
     expect(decoded([hex('61 ff f4 62 ff fd 06 ff fa 1f 00 50 00 18 ff f0 63')])).to.equal('61<f4>62<do 6><sb 31 00500018>63');
   });
@@ -141,6 +157,15 @@ describe('telnet codec', () => {
     expect(work.largestAllocation).to.be.at.most(256);
     decoder.decode(hex('ff ff ff f1 ff f0 62'), 0, 7, sink);
     expect(seen.at(-1)).to.equal('62');
+  });
+
+  it('counts doubled IACs and commands in what it discards', () => {
+    for (const filler of ['ffff', 'fff1', '41ff80']) {
+      const flood = Buffer.concat([hex('ff fa 18'), Buffer.alloc(101, 0x61), Buffer.alloc(6000, hex(filler)), hex('ff f0 62')]);
+      const events = decoded([flood], 100);
+      expect(events.split('<overflow 24>').length - 1, filler).to.be.within(59, 61);
+      expect(decoded(bytewise(flood), 100), filler).to.equal(events);
+    }
   });
 
   it('stops behind each event, also behind the two that one byte can cause', () => {

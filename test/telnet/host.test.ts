@@ -173,6 +173,9 @@ describe('telnet host under attack', () => {
     expect(steps.filter((step) => step.kind === 'flood')).to.deep.equal([{ kind: 'flood', limit: 'answers' }]);
     expect(steps.at(-1)?.kind).to.equal('flood');
     expect(feed(host, 'do 6', 'will 200', statusRequest())).to.deep.equal([]);
+    feed(host, 'will 39');
+    expect(host.inEffect('peer', 39)).to.equal(false);
+    expect([...host.ping(0), ...host.ask('peer', 34, true), ...host.loggedIn()]).to.deep.equal([]);
   });
 
   it('ends a storm of timing marks and of status requests', () => {
@@ -181,6 +184,21 @@ describe('telnet host under attack', () => {
       const steps = Array.from({ length: 5000 }, () => host.receive(event, 0)).flat();
       expect(sentIn(steps).length).to.be.at.most(256);
       expect(steps.at(-1)).to.deep.equal({ kind: 'flood', limit: 'answers' });
+    }
+  });
+
+  it('says nothing behind the flood, whichever answer was the one too many', () => {
+    const last = [charsetRequest('UTF-8'), subnegotiation(34, 1, 1), subnegotiation(34, 3, 3, 2, 3), 'will 24', 'do 42', terminalType('A')];
+    for (const event of last) {
+      for (let answers = 250; answers <= 256; answers++) {
+        const host = new Host({ linemode: true });
+        host.begin();
+        host.loggedIn();
+        feed(host, 'do 42', charsetRejected(), 'will 34', ...Array.from({ length: answers }, () => 'do 6'));
+        const steps = feed(host, event, 'do 6', event, 'do 6', 'do 6', 'do 6', 'do 6');
+        const flood = steps.findIndex((step) => step.kind === 'flood');
+        if (flood >= 0) expect(steps.length, `${answers}`).to.equal(flood + 1);
+      }
     }
   });
 

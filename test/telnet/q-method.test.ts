@@ -108,10 +108,11 @@ describe('telnet option negotiation', () => {
 
   for (const ownAgrees of [true, false]) {
     for (const peerAgrees of [true, false]) {
-      it(`never loops: two ends, all orders of ${WISHES} wishes, ${ownAgrees ? 'agreeing' : 'refusing'} against ${peerAgrees ? 'agreeing' : 'refusing'}`, () => {
-        let ends = 0;
+      const ends = [ownAgrees, peerAgrees].map((agrees) => (agrees ? 'agrees' : 'refuses'));
+      it(`never loops: two ends, all orders of ${WISHES} wishes; one ${ends[0]}, one ${ends[1]}`, () => {
+        let quiet = 0;
         const worlds = explore({ ownAgrees, peerAgrees }, (world) => {
-          ends++;
+          quiet++;
           const own = new OptionStates(world.own);
           const peer = new OptionStates(world.peer);
           expect(own.inEffect('own', OPTION), keyOf(world)).to.equal(peer.inEffect('peer', OPTION));
@@ -120,7 +121,7 @@ describe('telnet option negotiation', () => {
           if (ownAgrees) expect(peer.state('peer', OPTION), keyOf(world)).to.be.oneOf(['yes', 'no']);
         });
         expect(worlds).to.be.greaterThan(500);
-        expect(ends).to.be.greaterThan(10);
+        expect(quiet).to.be.greaterThan(10);
       });
     }
   }
@@ -173,5 +174,11 @@ describe('telnet option negotiation', () => {
     expect(states.receive('will', 34, false).send).to.equal('dont');
     expect(states.receive('will', 34, false).send).to.equal(null);
     expect(states.ask('peer', 34, true)).to.deep.equal({ side: 'peer', send: 'do', changed: true });
+  });
+
+  it('asks anew where the peer has taken that request back', () => {
+    const states = new OptionStates();
+    for (const verb of ['will', 'will', 'wont'] as const) states.receive(verb, 34, false);
+    expect(states.ask('peer', 34, true)).to.deep.equal({ side: 'peer', send: 'do', changed: null });
   });
 });

@@ -1,4 +1,5 @@
-// Holes that telnet servers and clients really had, each as what a peer sent then and what becomes of it here, as far as it concerns the codec.
+// Holes that telnet servers and clients really had, each as what a peer sent then and what becomes of it here, as far as it concerns the
+// codec.
 
 import { expect } from 'chai';
 import { allowEnvironment, environment, environmentReply } from '../../examples/telnet/environ.ts';

@@ -157,6 +157,7 @@ describe('telnet environment', () => {
   it('survives values without names, names without ends and stray escapes', () => {
     expect(parsed('\x00\x01x\x00\x01y\x00A\x01b')).to.deep.equal([{ name: 'A', value: 'b' }]);
     expect(parsed('\x00xyz\x02\x00\x00A')).to.deep.equal([{ name: 'A', value: null }]);
+    expect(parsed('\x00\x02\x00A')).to.deep.equal([]);
     expect(parsed('\x00\x00A\x02')).to.deep.equal([{ name: 'A', value: null }]);
   });
 

@@ -28,6 +28,7 @@ describe('telnet synch without SO_OOBINLINE', () => {
     ['a character of UTF-8 that begins with F2', ['f2 80 80 80 61'], 'f280808061'],
     ['such a character that was cut', ['f2 80', '80 80'], 'f2808080'],
     ['F2 inside a subnegotiation, an option and a text', ['ff fa 18', 'f2 61 ff f0', 'ff fb', 'f2', '61 f2'], '<sb 24 f261><will 242>61f2'],
+    ['F2 behind a doubled IAC in a subnegotiation', ['ff fa 18 ff ff', 'f2 61 ff f0'], '<sb 24 fff261>'],
     ['an IAC at the end of a subnegotiation', ['ff fa 18 61 ff', 'f0'], '<sb 24 61>'],
     ['nothing', ['', '61', ''], '61'],
   ];

@@ -44,6 +44,7 @@ const lengths: readonly (readonly [name: string, type: number, wrong: readonly n
   ['SYNC', Type.SYNC, [0, 7, 9, 16]],
   ['PING', Type.PING, [0, 4, 7, 9, 16]],
   ['PONG', Type.PONG, [0, 7, 9, 16]],
+  ['DISCARD', Type.DISCARD, [0, 7, 9, 16]],
   ['CLOSE', Type.CLOSE, [0, 1]],
 ];
 
@@ -60,13 +61,14 @@ const types: readonly Case[] = [
     fault('F-2', `type 0x${type.toString(16)} with 1,025 bytes, by its header alone,`, frameHeader(type, 1025)),
   ),
   fault('F-2', 'type 0x80 with 2^24-1 bytes, by its header alone,', frameHeader(0x80, 0xff_ffff)),
-  ...[0x00, 0x0d, 0x10, 0x40, 0x7f].map((type) => fault('F-4', `unknown type 0x${type.toString(16)}`, frame(type, EMPTY))),
+  ...[0x00, 0x0e, 0x10, 0x40, 0x7f].map((type) => fault('F-4', `unknown type 0x${type.toString(16)}`, frame(type, EMPTY))),
   fault('F-4', 'TICKET', frame(Type.TICKET, Buffer.alloc(32))),
   ...[0x80, 0x81, 0xc3, 0xff].map((type) =>
     harmless('F-4, V-5', `ignorable type 0x${type.toString(16)}`, frame(type, Buffer.from('news'))),
   ),
   harmless('F-4', 'an ignorable type without a body', frame(0x99, EMPTY)),
   harmless('F-2, F-4', 'an ignorable type with 1,024 bytes', frame(0x80, Buffer.alloc(1024))),
+  harmless('C-9', 'DISCARD of a side that does not read', (s) => frame(Type.DISCARD, u64(s.acked))),
   fault('F-6', 'SUPERSEDED from the dialing side', frame(Type.SUPERSEDED, u64(2))),
   fault('F-6', 'DRAIN from the dialing side', frame(Type.DRAIN, Buffer.alloc(9))),
   fault('F-6, O-7', 'CONFIRM behind CONFIRM', (s) => s.confirmFrame()),
@@ -79,6 +81,7 @@ const numbers: readonly Case[] = [
     fault('F-1', `ACK of ${high}`, ack(high, high)),
     fault('F-1', `END at ${high}`, end(high)),
     fault('F-1', `SYNC of ${high}`, sync(high)),
+    fault('F-1', `DISCARD of ${high}`, frame(Type.DISCARD, u64(high))),
   ]),
   fault('F-1', `a limit of ${TOO_HIGH}`, (s) => ack(s.acked, TOO_HIGH)),
   harmless('F-1, A-3', 'the highest limit there is', (s) => ack(s.acked, TOO_HIGH - 1n)),

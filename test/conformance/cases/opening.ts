@@ -373,6 +373,7 @@ const confirm: readonly Case[] = [
       ['CLOSE(0)', close(0)],
       ['CLOSE(7)', close(7)],
       ['PROOF', frame(Type.PROOF, Buffer.alloc(16))],
+      ['DISCARD', frame(Type.DISCARD, Buffer.alloc(8))],
       ['an ignorable frame', frame(0x80, EMPTY)],
     ] as const
   ).map(([name, bytes]) => notConfirmed('O-7', `${name} instead of CONFIRM`, () => bytes)),
