@@ -155,7 +155,7 @@ end: do
        :: k != LAST -> PUT_DOWN(k, BUSY, 0); LEAVE_UP(k)
        :: state[k] = PROVISIONAL; owner[k] = k; highest[k] = 1; PUT_DOWN(k, OPENED, k);
 #ifdef MUTANT_OPEN_WITH_DATA
-          state[k] = REAL; RUN
+          state[k] = REAL; proved[k] = true; RUN
 #endif
        fi }
   :: atomic { !acceptGone[k] && up[k]?[CONFIRM, _, _] -> up[k]?CONFIRM, x, _;
@@ -169,6 +169,9 @@ end: do
        :: else -> LEAVE_UP(k)
 #else
        :: x == k && state[k] == PROVISIONAL -> accept(k, k); makeReal(k, k)
+#ifdef MUTANT_OPEN_WITH_DATA
+       :: x == k && state[k] == REAL
+#endif
        :: else -> LEAVE_UP(k)                    /* a bad mac; or a RESUME has made it real; or it was dropped */
 #endif
 #endif

@@ -10,6 +10,8 @@ export interface Case {
   readonly name: string;
   /** The rule says SHOULD: a failure is a warning. */
   readonly should?: boolean;
+  /** It waits for seconds: begun first. */
+  readonly slow?: boolean;
   /** What the target must have; else the case is left out. */
   readonly needs?: keyof Traits | `no ${keyof Traits}`;
   readonly run: (bench: Bench) => Promise<void>;
@@ -52,11 +54,11 @@ export async function run(sections: readonly Section[], target: Target, traits: 
     .flatMap(({ title, cases }) => cases.map((one) => ({ title, one })))
     .filter(({ title, one }) => `${title} ${one.rule} ${one.name}`.includes(only));
   const results: Result[] = [];
-  let at = 0;
+  const waiting = [...chosen.entries()].sort(([, a], [, b]) => Number(b.one.slow ?? false) - Number(a.one.slow ?? false));
   const work = async (): Promise<void> => {
-    for (let mine = at++; mine < chosen.length; mine = at++) {
-      const { title, one } = chosen[mine] as (typeof chosen)[number];
-      results[mine] = await judge(title, one, target, traits);
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [at, { title, one }] = next;
+      results[at] = await judge(title, one, target, traits);
     }
   };
   await Promise.all(Array.from({ length: parallel }, work));

@@ -276,6 +276,7 @@ const times: readonly Case[] = [
   {
     rule: 'L-5, C-10',
     name: 'a session without a circuit for longer than its hold gets EXPIRED, with final numbers',
+    slow: true,
     run: async (t) => {
       const session = await t.open({ holdMs: 1000, heartbeatMs: 10_000 });
       session.say('before');
@@ -292,6 +293,7 @@ const times: readonly Case[] = [
   {
     rule: 'L-5',
     name: 'a session with a circuit does not expire',
+    slow: true,
     run: async (t) => {
       const session = await t.open({ holdMs: 1000 });
       await new Promise((resolve) => setTimeout(resolve, 3000));
@@ -301,6 +303,7 @@ const times: readonly Case[] = [
   {
     rule: 'L-1',
     name: 'something comes at least once a heartbeat, and a PING where nothing was heard for one',
+    slow: true,
     run: async (t) => {
       const session = await t.open({ heartbeatMs: 1000 });
       await session.alive();
@@ -318,6 +321,7 @@ const times: readonly Case[] = [
   {
     rule: 'L-3',
     name: 'a circuit on which nothing is heard for two heartbeats and 5 s is closed, and the session stays',
+    slow: true,
     run: async (t) => {
       const session = await t.open({ heartbeatMs: 1000 });
       await session.alive();
@@ -329,6 +333,7 @@ const times: readonly Case[] = [
   {
     rule: 'L-3',
     name: 'any byte is life: half an ACK, one byte a second, keeps a circuit',
+    slow: true,
     run: async (t) => {
       const session = await t.open({ heartbeatMs: 1000 });
       await session.alive();

@@ -129,6 +129,7 @@ const headers: readonly Case[] = [
   {
     rule: 'B-2, H-5',
     name: 'OPEN that never gets whole is waited for 5 s, and not for ever',
+    slow: true,
     run: async (t) => {
       const circuit = await t.dial();
       const whole = t.openBytes(circuit, {}, keyPair());
@@ -140,6 +141,7 @@ const headers: readonly Case[] = [
   {
     rule: 'B-2',
     name: 'a connection that says nothing is waited for 5 s, and not for ever',
+    slow: true,
     run: async (t) => (await t.dial()).endedInSilence(10_000),
   },
 ];
@@ -405,6 +407,7 @@ const confirm: readonly Case[] = [
   {
     rule: 'O-8, B-2',
     name: 'CONFIRM that does not come is waited for 5 s; a RESUME still can confirm then',
+    slow: true,
     run: async (t) => {
       const session = await t.provisional();
       await session.circuit.quiet(1000);

@@ -733,7 +733,7 @@ const challenges: readonly Case[] = [
   proofEnds('PROOF of 15 bytes', (_, proof) => frame(Type.PROOF, proof.subarray(4, 19))),
   proofEnds('PROOF and a PING behind it', (_, proof) => Buffer.concat([proof, ping('behind')])),
   proofEnds('14,337 bytes of early data before PROOF', (s, proof) => Buffer.concat([dropped(s, EARLY_BYTES + 1), proof])),
-  proofEnds('nothing for 5 s', () => EMPTY, 10_000),
+  { ...proofEnds('nothing for 5 s', () => EMPTY, 10_000), slow: true },
 ];
 
 export const resuming: readonly Section[] = [
