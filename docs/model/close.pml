@@ -19,6 +19,7 @@ chan to[2] = [4] of { mtype, byte, byte };        /* to[w] is read by side w */
 byte used = 1;
 byte on[2];                                       /* the circuit that this side is on, 0: none */
 bool answered = true;                             /* RESUME of the dialing side has its verdict */
+bool resuming;                                    /* and this side has it still to read */
 bool closed[2];                                   /* this side wrote CLOSE on this circuit: nothing more */
 
 bool reader[2];
@@ -36,12 +37,11 @@ hidden byte x; hidden byte y;
 #define DONE(w) (base[w] == count[w] + 1 && ended[w] && acked[w] == count[OTHER(w)] + 1)         /* C-1 */
 #define MAY_WRITE(w) (on[w] != 0 && !closed[w] && (w == 1 || answered) && (on[OTHER(w)] != on[w] || nfull(to[OTHER(w)])))
 #define PUT(w, ...) if :: on[OTHER(w)] == on[w] -> to[OTHER(w)]!__VA_ARGS__ :: else fi
-#define RESUMING (nempty(to[1]) && to[1]?[RESUME, _, _])
 #define EMPTY(w) do :: nempty(to[w]) -> to[w]?_, _, _ :: empty(to[w]) -> break od
 #define LIVE(w) (outcome[w] == OPEN)
 
 inline leave(w) {
-  if :: w == 1 && RESUMING :: else -> EMPTY(w) fi;
+  if :: w == 1 && resuming :: else -> EMPTY(w) fi;
   on[w] = 0; closed[w] = false; told[w] = 0;
   if :: LIVE(w) -> next[w] = 0 :: else fi
 }
@@ -55,7 +55,7 @@ inline over(w, how) {
 }
 
 inline attach(w, theirReceived, theirAcked) {
-  base[w] = MAX(base[w], theirAcked); told[w] = acked[w]; closed[w] = false;
+  base[w] = MAX(base[w], theirAcked); closed[w] = false;
 #ifdef MUTANT_END_ONCE
   next[w] = (next[w] > count[w] -> next[w] : theirReceived)
 #else
@@ -73,9 +73,9 @@ inline conclude(clean) {                          /* C-5, C-6: the dialing side 
 
 inline take(w) {                                  /* one message, x and y are its numbers */
   if
-  :: to[w]?RESUME, x, y ->
+  :: to[w]?RESUME, x, y -> resuming = false;
        if
-       :: LIVE(1) -> EMPTY(0); on[1] = on[0]; attach(1, x, y);
+       :: LIVE(1) -> EMPTY(0); on[1] = on[0]; attach(1, x, y); told[1] = acked[1];
             if :: on[0] != 0 -> to[0]!RESUMED, received[1], acked[1] :: else fi
        :: !LIVE(1) && tombstone == KEPT -> if :: on[0] != 0 -> to[0]!CLOSED, received[1], acked[1] :: else fi; on[1] = 0; closed[1] = false
        :: !LIVE(1) && tombstone != KEPT -> if :: on[0] != 0 -> to[0]!UNKNOWN, 0, 0 :: else fi; on[1] = 0; closed[1] = false
@@ -147,18 +147,20 @@ end: do
        ; over(0, UNREAD)
 #endif
      }
-  :: atomic { nempty(to[w]) && (on[w] != 0 || (w == 1 && RESUMING)) -> take(w) }
+  :: atomic { nempty(to[w]) && (on[w] != 0 || (w == 1 && resuming)) -> take(w) }
   /* Losing a circuit: any but the last at any time; the last when the other side has left it. */
-  :: atomic { w == 0 && on[0] != 0 && (on[0] != LAST || (empty(to[0]) && on[1] != on[0] && !RESUMING)) ->
-       if :: LIVE(0) && discarded[0] && closed[0] && empty(to[0]) && on[1] != on[0] -> over(0, UNREAD)     /* end of stream: it was read */
+  :: atomic { w == 0 && on[0] != 0 && (on[0] != LAST || (empty(to[0]) && on[1] != on[0] && !resuming)) ->
+       /* An end of stream counts where it is the peer's half-close behind the CLOSE it read; it may look like a loss. */
+       if :: LIVE(0) && discarded[0] && closed[0] && outcome[1] == FAILED && on[1] == 0 -> over(0, UNREAD)
+          :: on[0] != LAST -> leave(0)
           :: else -> leave(0)
        fi }
   :: atomic { w == 1 && on[1] != 0 && (on[1] != LAST || (empty(to[1]) && on[0] != on[1])) -> leave(1) }
-  :: atomic { w == 1 && RESUMING && on[0] != LAST -> EMPTY(1) }             /* RESUME is lost */
+  :: atomic { w == 1 && resuming && on[0] != LAST -> EMPTY(1); resuming = false }             /* RESUME is lost */
   :: atomic { w == 0 && LIVE(0) && on[0] == 0 && used < CIRCUITS ->         /* C-5: until it has been told */
-       used++; on[0] = used; answered = false;
+       used++; on[0] = used; answered = false; resuming = true;
        EMPTY(0); EMPTY(1);
-       to[1]!RESUME, received[0], acked[0]; told[0] = acked[0] }
+       to[1]!RESUME, received[0], acked[0]; told[0] = acked[0] }   /* what is consumed after this has not been told */
 #ifdef EVICT
   :: atomic { w == 1 && tombstone == KEPT -> tombstone = EVICTED }
 #endif

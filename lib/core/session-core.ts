@@ -163,6 +163,8 @@ export class SessionCore<Message> implements FrameSink {
     this.inbound.ackTold = told.acked;
     this.inbound.limitTold = Math.max(this.inbound.limitTold, told.limit);
     this.#control.reset();
+    // A CONFIRM that never left is made up for by the RESUME that made this circuit.
+    if (this.circuit > 1) this.#control.confirm = null;
     this.#control.ackDue = this.inbound.acked > told.acked;
     this.#control.closeDue = this.#state === 'finishing';
     this.supersededBy = -1;

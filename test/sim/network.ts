@@ -3,7 +3,7 @@
 
 import type { Duplex } from 'node:stream';
 import { encodeRejected, setMac } from '../../lib/core/handshake.ts';
-import { type CloseCode, FLIGHT_HEADER_BYTES, Kind, RejectCode } from '../../lib/core/wire.ts';
+import { type CloseCode, FLIGHT_HEADER_BYTES, FlightAt, Kind, RejectCode } from '../../lib/core/wire.ts';
 import type { Random } from '../../lib/testing/random.ts';
 import type { Clock, Host } from './clock.ts';
 import { Describer } from './describe.ts';
@@ -83,10 +83,15 @@ export class Network {
   }
 
   /** Plays recorded bytes again, from another machine, and listens for a while. */
-  replay(to: Host, bytes: Buffer, accept: (end: Duplex) => void): void {
+  replay(to: Host, bytes: Buffer, accept: (end: Duplex) => void, onFlight: (kind: number) => void): void {
     const link = this.#link(this.#outside, to, unharmed, 'attacker');
     const attacker = asDuplex(link.client, false);
-    attacker.on('data', () => {});
+    let heard = Buffer.alloc(0);
+    attacker.on('data', (answer: Buffer) => {
+      const before = heard.length;
+      heard = Buffer.concat([heard, answer]);
+      if (before <= FlightAt.KIND && heard.length > FlightAt.KIND) onFlight(heard[FlightAt.KIND] as number);
+    });
     attacker.on('error', () => {});
     link.server.await();
     this.#clock.after(0, to, () => {

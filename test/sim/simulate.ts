@@ -1,5 +1,6 @@
 // Runs one seed: builds its world, lets faults happen, stops them, waits for everything to come to rest, and judges what is left.
 
+import { Kind } from '../../lib/core/wire.ts';
 import type { Party } from './party.ts';
 import { type Family, makePlan, type Plan } from './plan.ts';
 import { scenarios } from './scenarios.ts';
@@ -102,7 +103,10 @@ function replay(world: World): void {
   if (heard.length === 0) return;
   const { bytes } = faults.pick(heard);
   world.trace.note(world.nowMs, 'world', 'replay', bytes.length);
-  network.replay(world.serverHost, Buffer.concat(bytes), (end) => world.server.accept(end));
+  const judge = (kind: number): void => {
+    if (kind === Kind.RESUMED) world.oracle.fail('server', 'a replayed RESUME was accepted');
+  };
+  network.replay(world.serverHost, Buffer.concat(bytes), (end) => world.server.accept(end), judge);
 }
 
 /** Everything has ended: nothing may be left of it, and what hangs on is over soon. */
