@@ -51,7 +51,8 @@ inline over(w, how) {
   outcome[w] = how;
   if :: w == 1 -> tombstone = KEPT :: else -> leave(0) fi;
   /* Clean is the truth: the other application has consumed all that this one wrote, and this one all of the other's. */
-  assert(how != CLEAN || (DONE(w) && acked[OTHER(w)] == count[w] + 1 && !discarded[0] && !discarded[1]))
+  assert(how != CLEAN || (DONE(w) && acked[OTHER(w)] == count[w] + 1 &&
+    (reader[0] || count[1] == 0) && (reader[1] || count[0] == 0)))
 }
 
 inline attach(w, theirReceived, theirAcked) {

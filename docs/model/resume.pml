@@ -5,9 +5,9 @@
  * One step of a side is one atomic transition. `timeout` (nothing else can happen) is where completion is asserted.
  *
  * COMMIT    the accepting process crashes once and comes back with its last commit; acks and outputs wait for commits
- * ROLLBACK  it crashes once and comes back with any older record, and has told acks and bytes beyond it
+ * ROLLBACK  it crashes once and comes back with any older record, having told acks and bytes beyond it
  * TWIN      a second dialing process starts from any older record of the first, which lives on or dies
- * FRESH_INSTANCE  a process that was never accepted takes a new instance with each RESUME (what lib/dialer.ts does; R-19 says one for all) */
+ * FRESH_INSTANCE  a process that was never accepted takes a new instance with each RESUME, in place of one for all (R-19) */
 #ifndef CIRCUITS
 #define CIRCUITS 3
 #endif

@@ -84,6 +84,11 @@ export class Circuit {
     return this.#bytes;
   }
 
+  /** Why the connection broke; empty while it did not. */
+  get error(): string {
+    return this.#error;
+  }
+
   get gone(): boolean {
     return this.#ended || this.#closed;
   }
@@ -146,6 +151,13 @@ export class Circuit {
   async endedInSilence(ms: number = this.#target.patienceMs): Promise<void> {
     await this.ended(ms);
     if (this.#bytes.length > 0) throw new Failure(`${this.#bytes.length} bytes came first: ${this.#bytes.subarray(0, 40).toString('hex')}`);
+  }
+
+  /** The other end's half ends in order, and not a byte comes before: what was written last is not lost by a reset (T-5). */
+  async halfClosed(): Promise<void> {
+    const how = await this.ended();
+    if (how === 'reset') throw new Failure('the connection was reset, where the half-close was due (T-5)');
+    await this.endedInSilence();
   }
 
   /** Nothing comes, and the connection stays. */

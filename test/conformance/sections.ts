@@ -1,6 +1,6 @@
 // All cases, in the order of PROTOCOL.md.
 
-import { Kind, Reject } from './bytes.ts';
+import { Failure, Kind, Tag } from './bytes.ts';
 import { ending } from './cases/ending.ts';
 import { framing } from './cases/frames.ts';
 import { opening } from './cases/opening.ts';
@@ -22,7 +22,7 @@ export async function traitsOf(target: Target): Promise<Traits> {
     const circuit = await bench.dial();
     circuit.write(session.resumeBytes({}, circuit));
     const { kind, fields } = await circuit.flight();
-    if (kind === Kind.REJECTED) throw new Error(`a first RESUME was rejected with ${fields.get(0x0f)?.readUInt16BE(0) ?? Reject.UNKNOWN}`);
+    if (kind === Kind.REJECTED) throw new Failure(`a first, good RESUME got REJECTED(${fields.get(Tag.CODE)?.readUInt16BE(0)})`);
     return { TLS: target.tls, challenge: kind === Kind.CHALLENGE, psk: target.psk !== undefined };
   } finally {
     bench.dispose();

@@ -164,7 +164,7 @@ export class Bench {
     if (reply.fields.has(Tag.MAC)) throw new Failure('REJECTED in answer to OPEN has a MAC (X-3)');
     if (reply.bytes.length > offer.bytes.length)
       throw new Failure(`REJECTED has ${reply.bytes.length} bytes, OPEN ${offer.bytes.length} (X-1)`);
-    await offer.circuit.endedInSilence();
+    await offer.circuit.halfClosed();
     return reply;
   }
 
@@ -345,8 +345,8 @@ export class Session {
       const { type, body } = await this.next();
       if (type !== Type.CLOSE) continue;
       if (body.readUInt16BE(0) !== code) throw new Failure(`CLOSE(${body.readUInt16BE(0)}), expected CLOSE(${code})`);
-      await this.circuit.ended();
       if (this.circuit.waiting.length > 0) throw new Failure('bytes behind CLOSE (C-7)');
+      await this.circuit.halfClosed();
       return body.subarray(2);
     }
   }
@@ -506,7 +506,7 @@ export class Session {
     if (!unknown) this.verify('rejected', earlierOf(answer), reply, circuit);
     else if (reply.fields.has(Tag.MAC)) throw new Failure('UNKNOWN has a MAC (X-2, R-15)');
     if (reply.bytes.length > resume.length) throw new Failure(`REJECTED has ${reply.bytes.length} bytes, RESUME ${resume.length} (X-1)`);
-    await circuit.endedInSilence();
+    await circuit.halfClosed();
     return reply;
   }
 

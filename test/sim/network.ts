@@ -47,11 +47,13 @@ export class Network {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #outside: Host;
+  readonly #complain: (who: string, what: string) => void;
   #ends = 0;
   #healed = false;
 
   /** @param outside the host of all who are neither client nor server */
-  constructor(clock: Clock, random: Random, options: NetworkOptions, outside: Host) {
+  constructor(clock: Clock, random: Random, options: NetworkOptions, outside: Host, complain: (who: string, what: string) => void) {
+    this.#complain = complain;
     this.#clock = clock;
     this.#random = random;
     this.options = options;
@@ -152,7 +154,9 @@ export class Network {
     const clock = this.#clock;
     // Listeners on the way have an address of their own, so that their failures are not counted against the client.
     const address = transport === 'remote' ? (host === this.#outside ? '198.51.100.7' : '192.0.2.1') : '127.0.0.1';
-    const end = (at: Host, label: string): PipeEnd => new PipeEnd({ clock, host: at, name: `${label}#${serial}`, highWaterMark, address });
+    const complain = this.#complain;
+    const end = (at: Host, label: string): PipeEnd =>
+      new PipeEnd({ clock, host: at, name: `${label}#${serial}`, highWaterMark, address, complain });
     const link = new Link(end(host, name), end(to, to.name), fate, this.options, clock, this.#random, () => {
       this.cuts++;
     });

@@ -15,6 +15,8 @@ export interface PipeOptions {
   readonly name: string;
   readonly highWaterMark: number;
   readonly address: string;
+  /** Told when queued memory has changed before the network took it. */
+  readonly complain: (who: string, what: string) => void;
 }
 
 export class PipeEnd extends EventEmitter {
@@ -31,7 +33,10 @@ export class PipeEnd extends EventEmitter {
   readonly #clock: Clock;
   readonly #highWaterMark: number;
   #queue: Buffer[] = [];
+  // What the queue held when it was written: a socket keeps the writer's memory, which must not be used again so soon.
+  #written: Buffer[] = [];
   #queuedBytes = 0;
+  readonly #complain: (who: string, what: string) => void;
   #needDrain = false;
   #corked = false;
   #refilling = false;
@@ -50,6 +55,7 @@ export class PipeEnd extends EventEmitter {
     this.name = options.name;
     this.#highWaterMark = options.highWaterMark;
     this.remoteAddress = options.address;
+    this.#complain = options.complain;
   }
 
   get writableLength(): number {
@@ -63,6 +69,7 @@ export class PipeEnd extends EventEmitter {
     this.#queue.push(bytes);
     this.#queuedBytes += bytes.length;
     if (!this.#corked) this.#flush();
+    while (this.#written.length < this.#queue.length) this.#written.push(Buffer.from(this.#queue[this.#written.length] as Buffer));
     const room = this.#queuedBytes < this.#highWaterMark;
     if (!room) this.#needDrain = true;
     return room;
@@ -173,10 +180,17 @@ export class PipeEnd extends EventEmitter {
     while (this.#queue.length > 0 && this.out.room > 0) {
       const bytes = this.#queue[0] as Buffer;
       const taken = Math.min(bytes.length, this.out.room);
+      const written = this.#written[0];
+      if (written !== undefined && !written.equals(bytes)) this.#complain(this.name, 'memory was used again while the socket still held it');
       this.out.take(bytes.subarray(0, taken));
       this.#queuedBytes -= taken;
-      if (taken === bytes.length) this.#queue.shift();
-      else this.#queue[0] = bytes.subarray(taken);
+      if (taken === bytes.length) {
+        this.#queue.shift();
+        this.#written.shift();
+      } else {
+        this.#queue[0] = bytes.subarray(taken);
+        if (written !== undefined) this.#written[0] = written.subarray(taken);
+      }
     }
     if (this.#queue.length > 0) return;
     if (this.#needDrain) this.refill();
@@ -223,6 +237,7 @@ export class PipeEnd extends EventEmitter {
 
   #drop(): void {
     this.#queue = [];
+    this.#written = [];
     this.#queuedBytes = 0;
     this.#waiting = [];
   }

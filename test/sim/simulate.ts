@@ -1,6 +1,6 @@
 // Runs one seed: builds its world, lets faults happen, stops them, waits for everything to come to rest, and judges what is left.
 
-import { Kind } from '../../lib/core/wire.ts';
+import { FRAME_HEADER_BYTES, Frame, Kind, MAC_BYTES, putBytesFrame } from '../../lib/core/wire.ts';
 import type { Party } from './party.ts';
 import { type Family, makePlan, type Plan } from './plan.ts';
 import { scenarios } from './scenarios.ts';
@@ -101,12 +101,20 @@ function replay(world: World): void {
   const { network, faults, plan } = world;
   const heard = network.recordings.filter((recording) => plan.challenge === 'always' || recording.settled);
   if (heard.length === 0) return;
-  const { bytes } = faults.pick(heard);
+  const bytes = Buffer.concat(faults.pick(heard).bytes);
+  // In answer to a challenge the best a listener can do is to guess.
+  const guess = plan.challenge === 'always' && faults.chance(0.5) ? putProof(world.random.bytes(MAC_BYTES)) : Buffer.alloc(0);
   world.trace.note(world.nowMs, 'world', 'replay', bytes.length);
   const judge = (kind: number): void => {
     if (kind === Kind.RESUMED) world.oracle.fail('server', 'a replayed RESUME was accepted');
   };
-  network.replay(world.serverHost, Buffer.concat(bytes), (end) => world.server.accept(end), judge);
+  network.replay(world.serverHost, Buffer.concat([bytes, guess]), (end) => world.server.accept(end), judge);
+}
+
+function putProof(mac: Buffer): Buffer {
+  const frame = Buffer.alloc(FRAME_HEADER_BYTES + MAC_BYTES);
+  putBytesFrame(frame, 0, Frame.PROOF, mac);
+  return frame;
 }
 
 /** Everything has ended: nothing may be left of it, and what hangs on is over soon. */

@@ -59,6 +59,8 @@ export class World {
   /** What one side does differently, as its family asks. */
   change: (side: 'client' | 'server', number: number) => PartyChange = () => ({});
   onPair: (pair: Pair) => void = () => {};
+  /** RESUMEs whose MAC was good and that have had no verdict: these signals are not aborted. */
+  readonly #judged: Set<AbortSignal> = new Set();
 
   constructor(plan: Plan, verbose: boolean) {
     this.plan = plan;
@@ -70,7 +72,9 @@ export class World {
     this.serverHost = this.makeHost('server');
     this.clientHost = this.makeHost('client');
     this.hosts = [this.serverHost, this.clientHost];
-    this.network = new Network(this.clock, new Random(plan.seed, 4), { ...plan.network }, this.makeHost('outside'));
+    this.network = new Network(this.clock, new Random(plan.seed, 4), { ...plan.network }, this.makeHost('outside'), (who, what) => {
+      this.oracle.fail(who, what);
+    });
     this.server = this.#makeServer();
     this.stranger = this.#makeServer();
     this.server.on('session', (session) => this.#served(session));
@@ -186,7 +190,7 @@ export class World {
       challenge,
       onDuplicate,
       authenticate: () => (onDuplicate === 'parallel' ? true : 'somebody'),
-      ...(authorizeMs === 0 ? {} : { authorizeResume: () => this.#authorize() }),
+      ...(authorizeMs === 0 ? {} : { authorizeResume: (_request, { signal }) => this.#authorize(signal) }),
     });
   }
 
@@ -196,7 +200,8 @@ export class World {
     if (this.plan.sessions === 1 && this.clients.length === 1) for (const recording of this.network.recordings) recording.settled = true;
   }
 
-  async #authorize(): Promise<boolean> {
+  async #authorize(signal: AbortSignal): Promise<boolean> {
+    this.#judged.add(signal);
     await this.clock.sleep(this.serverHost, this.faults.integer(0, this.plan.authorizeMs));
     return true;
   }
@@ -214,6 +219,10 @@ export class World {
     const { number, up, down } = pair;
     const options = this.partyOptions('server', this.serverHost, number, down, up);
     pair.server = new Party(`server ${number}`, session, options);
+    session.once('close', (cause) => {
+      const judging = [...this.#judged].some((signal) => !signal.aborted);
+      if (judging && cause?.code === 'ERR_EXPIRED' && this.plan.sessions === 1) this.oracle.fail('server', 'expired while it judged a RESUME');
+    });
     pair.server.start();
   }
 }

@@ -271,6 +271,15 @@ const answers: readonly Case[] = [
     })),
   ),
   {
+    rule: 'H-11, O-12',
+    name: 'OPEN with 513 bytes of METADATA ends the circuit, or gets REJECTED(8), which says why',
+    run: async (t) => {
+      const offer = await t.offer({ extra: [[Tag.METADATA, randomBytes(513)]] });
+      await offer.circuit.ended();
+      if (offer.circuit.waiting.length > 0) await t.refused(offer, Reject.UNSUPPORTED);
+    },
+  },
+  {
     rule: 'O-5',
     name: 'session ids and nonces are new each time, and not zero',
     run: async (t) => {

@@ -25,6 +25,7 @@ import {
   Type,
   uint,
 } from '../bytes.ts';
+import type { Circuit } from '../circuit.ts';
 import { mac } from '../keys.ts';
 import { type Answer, type Bench, earlierOf, Method, type ResumeFields, type Session } from '../session.ts';
 import type { Case, Section } from '../suite.ts';
@@ -659,7 +660,7 @@ function dropped(session: Session, bytes: number): Buffer {
 async function challenged(
   t: Bench,
   fields: ResumeFields,
-): Promise<{ session: Session; circuit: Awaited<ReturnType<Bench['dial']>>; resume: Buffer; challenge: Buffer }> {
+): Promise<{ session: Session; circuit: Circuit; resume: Buffer; challenge: Buffer }> {
   const session = await used(t);
   const circuit = await t.dial();
   const resume = session.resumeBytes(fields, circuit);

@@ -2,7 +2,8 @@
 
 import { randomBytes } from 'node:crypto';
 import { close, end, Failure, flight, Kind, MAGIC, message, Reject, Type } from '../bytes.ts';
-import { keyPair } from '../keys.ts';
+import type { Circuit } from '../circuit.ts';
+import { type KeyPair, keyPair } from '../keys.ts';
 import type { Bench } from '../session.ts';
 import type { Case, Section } from '../suite.ts';
 
@@ -54,7 +55,7 @@ function prefix(length: number): Case {
   };
 }
 
-function offerFor(t: Bench, circuit: Awaited<ReturnType<Bench['dial']>>): { bytes: Buffer; pair: ReturnType<typeof keyPair> } {
+function offerFor(t: Bench, circuit: Circuit): { bytes: Buffer; pair: KeyPair } {
   const pair = keyPair();
   return { bytes: t.openBytes(circuit, {}, pair), pair };
 }
@@ -67,6 +68,17 @@ async function trickled(t: Bench, step: number): Promise<void> {
   const words = [message('one'), message(''), message('three'.repeat(20))];
   await circuit.trickle(Buffer.concat([session.confirmFrame(), ...words.map((word) => session.put(word)), session.fin()]), step);
   await session.closeBehindEnd();
+}
+
+/** The other end has ended its half and still reads ours, until that ends too. */
+async function stillRead(circuit: Circuit): Promise<void> {
+  for (let i = 0; i < 3; i++) {
+    circuit.write(Buffer.alloc(1000));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  if (circuit.error !== '') throw new Failure(`the connection broke before this side had ended (${circuit.error})`);
+  circuit.end();
+  await circuit.closed();
 }
 
 export const transport: Section = {
@@ -115,9 +127,7 @@ export const transport: Section = {
       run: async (t) => {
         const offer = await t.offer({ framing: 'no-such-framing' });
         await t.refused(offer, Reject.FRAMING);
-        offer.circuit.write(Buffer.alloc(1000));
-        offer.circuit.end();
-        await offer.circuit.closed();
+        await stillRead(offer.circuit);
       },
     },
     {
@@ -128,8 +138,7 @@ export const transport: Section = {
         await session.alive();
         session.write(close(7));
         if ((await session.circuit.ended()) === 'reset') throw new Failure('the connection was reset');
-        session.circuit.end();
-        await session.circuit.closed();
+        await stillRead(session.circuit);
       },
     },
     {
