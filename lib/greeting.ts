@@ -17,7 +17,7 @@ import {
   type ResumeFlight,
   setMac,
 } from './core/handshake.ts';
-import { judgeGeneration } from './core/resume.ts';
+import { judgeGeneration, judgePositions } from './core/resume.ts';
 import { rejectError } from './core/verdict.ts';
 import { CHALLENGE_BYTES, Kind, NONCE_BYTES, RejectCode, VERSION } from './core/wire.ts';
 import { SessionError } from './errors.ts';
@@ -275,6 +275,9 @@ export class Greeting<Message> implements CircuitOwner {
     if (tombstone !== undefined) {
       const refusal = judgeGeneration(tombstone, flight);
       if (refusal !== 0) return this.#reject(refusal, asked, { generation: tombstone.generation });
+      // Nothing is replayed any more, so no byte is missing here; but a peer restored from an older state must not take the end for its own.
+      const strange = judgePositions({ ...tombstone.finals, base: 0 }, 0, flight.positions);
+      if (strange !== null) return this.#reject(RejectCode.STATE_LOST, asked, { positions: tombstone.finals, reason: strange });
       const code = greeter.tombstoneCode(tombstone);
       // Only CLOSED carries a CAUSE (H-20).
       const cause = code === RejectCode.CLOSED ? tombstone.cause : undefined;

@@ -11,7 +11,7 @@
 #define LAST CIRCUITS
 #define OTHER(w) (1 - (w))
 
-mtype = { RESUME, RESUMED, CLOSED, UNKNOWN, DATA, END, ACK, CLOSE };
+mtype = { RESUME, RESUMED, CLOSED, UNKNOWN, DATA, END, ACK, DISCARD, CLOSE };
 mtype = { OPEN, CLEAN, UNREAD, FAILED };          /* how it ended for the application: UNREAD by itself, FAILED by the other */
 mtype = { NO_TOMBSTONE, KEPT, EVICTED };
 
@@ -27,6 +27,7 @@ byte count[2];                                    /* bytes that this side's appl
 byte next[2]; byte base[2];
 byte received[2]; byte acked[2]; byte told[2];
 bool discarded[2];                                /* bytes came that nobody reads */
+bool discardTold[2]; bool peerDiscards[2];        /* DISCARD was written on this circuit; was ever read */
 bool ended[2];                                    /* END has come */
 mtype outcome[2] = OPEN;
 mtype tombstone = NO_TOMBSTONE;
@@ -35,6 +36,7 @@ hidden byte x; hidden byte y;
 
 #define MAX(a, b) ((a) > (b) -> (a) : (b))
 #define DONE(w) (base[w] == count[w] + 1 && ended[w] && acked[w] == count[OTHER(w)] + 1)         /* C-1 */
+#define UNREAD_DUE(w) (discarded[w] && (base[w] == count[w] + 1 || peerDiscards[w]))
 #define MAY_WRITE(w) (on[w] != 0 && !closed[w] && (w == 1 || answered) && (on[OTHER(w)] != on[w] || nfull(to[OTHER(w)])))
 #define PUT(w, ...) if :: on[OTHER(w)] == on[w] -> to[OTHER(w)]!__VA_ARGS__ :: else fi
 #define EMPTY(w) do :: nempty(to[w]) -> to[w]?_, _, _ :: empty(to[w]) -> break od
@@ -43,6 +45,9 @@ hidden byte x; hidden byte y;
 inline leave(w) {
   if :: w == 1 && resuming :: else -> EMPTY(w) fi;
   on[w] = 0; closed[w] = false; told[w] = 0;
+#ifndef MUTANT_DISCARD_ONCE
+  discardTold[w] = false;
+#endif
   if :: LIVE(w) -> next[w] = 0 :: else fi
 }
 
@@ -102,6 +107,7 @@ inline take(w) {                                  /* one message, x and y are it
           :: else fi
   :: to[w]?END, x, _ -> assert(x <= received[w]);
        if :: x == received[w] -> received[w]++; ended[w] = true :: else fi
+  :: to[w]?DISCARD, _, _ -> peerDiscards[w] = true
   :: to[w]?ACK, x, _ -> base[w] = MAX(base[w], x)
   :: to[w]?CLOSE, x, _ ->
        if
@@ -139,10 +145,11 @@ end: do
   :: atomic { w == 0 && LIVE(0) && DONE(0) && closed[0] -> over(0, CLEAN) }
 #endif
   /* C-9 */
-  :: atomic { w == 1 && LIVE(1) && discarded[1] && base[1] == count[1] + 1 ->
+  :: atomic { MAY_WRITE(w) && LIVE(w) && discarded[w] && !discardTold[w] -> PUT(w, DISCARD, 0, 0); discardTold[w] = true }
+  :: atomic { w == 1 && LIVE(1) && UNREAD_DUE(1) ->
        if :: on[1] != 0 && !closed[1] -> if :: on[0] != on[1] || nfull(to[0]) -> PUT(1, CLOSE, 3, 0); closed[1] = true fi :: else fi;
        over(1, UNREAD) }
-  :: atomic { w == 0 && MAY_WRITE(0) && LIVE(0) && discarded[0] && base[0] == count[0] + 1 ->
+  :: atomic { w == 0 && MAY_WRITE(0) && LIVE(0) && UNREAD_DUE(0) ->
        PUT(0, CLOSE, 3, 0); closed[0] = true
 #ifdef MUTANT_UNREAD_ONCE
        ; over(0, UNREAD)
@@ -153,8 +160,7 @@ end: do
   :: atomic { w == 0 && on[0] != 0 && (on[0] != LAST || (empty(to[0]) && on[1] != on[0] && !resuming)) ->
        /* An end of stream counts where it is the peer's half-close behind the CLOSE it read; it may look like a loss. */
        if :: LIVE(0) && discarded[0] && closed[0] && outcome[1] == FAILED && on[1] == 0 -> over(0, UNREAD)
-          :: on[0] != LAST -> leave(0)
-          :: else -> leave(0)
+          :: leave(0)
        fi }
   :: atomic { w == 1 && on[1] != 0 && (on[1] != LAST || (empty(to[1]) && on[0] != on[1])) -> leave(1) }
   :: atomic { w == 1 && resuming && on[0] != LAST -> EMPTY(1); resuming = false }             /* RESUME is lost */
@@ -172,14 +178,14 @@ proctype Verdict() {
   atomic { timeout ->
     if
     :: discarded[0] && discarded[1] ->
-         /* Neither END is ever acked, since neither consumes what stands before it: close() ends by its own timeout on both sides. */
-         assert(LIVE(0) && LIVE(1))
+         /* Neither END can be acked; whoever learns it first closes, and the other ends by that or by itself. */
+         assert(outcome[0] == UNREAD || outcome[0] == FAILED); assert(outcome[1] == UNREAD || outcome[1] == FAILED)
     :: discarded[0] && !discarded[1] -> assert(outcome[0] == UNREAD && outcome[1] == FAILED)
     :: !discarded[0] && discarded[1] -> assert(outcome[1] == UNREAD && outcome[0] == FAILED)
     :: else ->
          assert(outcome[1] == CLEAN);
 #ifdef EVICT
-         assert(outcome[0] == CLEAN || (outcome[0] == FAILED && tombstone == EVICTED && !DONE(0)))   /* "may have been consumed": an honest error */
+         assert(outcome[0] == CLEAN || (outcome[0] == FAILED && tombstone == EVICTED && !DONE(0)))   /* honest: "may have been consumed" */
 #else
          assert(outcome[0] == CLEAN)
 #endif

@@ -66,7 +66,7 @@ bool crashed;
 /* ghosts */
 short generations = 2;                       /* bit g: generation g was accepted */
 byte limitTold = WINDOW;
-byte top[2];                                 /* TWIN: end of what was taken from each process · ROLLBACK: of what the dialer took from each life */
+byte top[2];                                 /* end of what was taken from each process (TWIN), or from each life (ROLLBACK) */
 byte forkAt;                                   /* offset from which the two differ */
 bool forked; bool died;
 byte life[CIRCUITS];
@@ -93,8 +93,8 @@ hidden byte x; hidden byte y; hidden byte fits;
 
 /* ------------------------------------------------------------------ dialing side */
 
-/* After RESUME without a verdict: a life of the accepting side with an older record may have taken it, and written bytes of its own. What the
- * older circuit still holds would be of another life, and no position would tell. */
+/* After RESUME without a verdict: a life of the accepting side with an older record may have taken it, and written bytes of its own.
+ * What the older circuit still holds would be of another life, and no position would tell. */
 #ifdef MUTANT_KEEPS_OLDER
 #define LEAVE_OLDER(p) skip
 #else
@@ -169,7 +169,7 @@ inline resumed(p) {                          /* R-9, R-10, R-11 */
   fi
 }
 
-inline overtaken(p, g) {                     /* TAKEN_OVER, R-20 */
+inline overtaken(p, g) {                     /* TAKEN_OVER or STALE_GENERATION, R-20 */
   goOn(p);
   if
   :: d[p].accepted || d[p].jumped -> finish(p)
@@ -218,7 +218,7 @@ end: do
        if
        :: down[d[p].attempt]?RESUMED, _, _ -> resumed(p)
        :: down[d[p].attempt]?BUSY, _, _ -> goOn(p)
-       :: down[d[p].attempt]?STALE_GENERATION, _, _ -> goOn(p)
+       :: down[d[p].attempt]?STALE_GENERATION, x, _ -> overtaken(p, x)
        :: down[d[p].attempt]?TAKEN_OVER, x, _ -> overtaken(p, x)
        :: down[d[p].attempt]?STATE_LOST, _, _ -> finish(p)
        fi }
