@@ -182,7 +182,8 @@ export class Dialer<Message> implements SessionHost<Message>, AttemptHost {
   failed(attempt: Attempt, error: SessionError): void {
     if (attempt !== this.#attempt) return;
     this.#attempt = null;
-    this.#again(error, 0);
+    // Without a verdict nobody here knows whether the RESUME was accepted, and what the older circuit still brings may be of another life.
+    if (!this.#driver.dropFrozen(error)) this.#again(error, 0);
   }
 
   #prove(circuit: Circuit, flight: ChallengeFlight, bytes: Buffer): void {

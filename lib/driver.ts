@@ -196,6 +196,15 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     if (!frozen) this.#flusher.flush();
   }
 
+  /** Gives up a circuit that is frozen. @returns whether there was one */
+  dropFrozen(cause: SessionError): boolean {
+    const { circuit, frozen } = this.#flusher;
+    if (circuit === null || !frozen) return false;
+    circuit.destroy();
+    this.#detach(cause, false);
+    return true;
+  }
+
   circuitData(circuit: Circuit, chunk: Buffer, at: number): number {
     const { core } = this;
     core.recyclable = circuit.recyclable;

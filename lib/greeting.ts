@@ -275,7 +275,7 @@ export class Greeting<Message> implements CircuitOwner {
     if (tombstone !== undefined) {
       const refusal = judgeGeneration(tombstone, flight);
       if (refusal !== 0) return this.#reject(refusal, asked, { generation: tombstone.generation });
-      // Nothing is replayed any more, so no byte is missing here; but a peer restored from an older state must not take the end for its own.
+      // Nothing is replayed any more, so no byte is missing; but a peer restored from an older state must not take the end for its own.
       const strange = judgePositions({ ...tombstone.finals, base: 0 }, 0, flight.positions);
       if (strange !== null) return this.#reject(RejectCode.STATE_LOST, asked, { positions: tombstone.finals, reason: strange });
       const code = greeter.tombstoneCode(tombstone);

@@ -45,9 +45,6 @@ hidden byte x; hidden byte y;
 inline leave(w) {
   if :: w == 1 && resuming :: else -> EMPTY(w) fi;
   on[w] = 0; closed[w] = false; told[w] = 0;
-#ifndef MUTANT_DISCARD_ONCE
-  discardTold[w] = false;
-#endif
   if :: LIVE(w) -> next[w] = 0 :: else fi
 }
 
@@ -62,6 +59,9 @@ inline over(w, how) {
 
 inline attach(w, theirReceived, theirAcked) {
   base[w] = MAX(base[w], theirAcked); closed[w] = false;
+#ifndef MUTANT_DISCARD_ONCE
+  discardTold[w] = false;
+#endif
 #ifdef MUTANT_END_ONCE
   next[w] = (next[w] > count[w] -> next[w] : theirReceived)
 #else

@@ -3,7 +3,7 @@
 
 import { expect } from 'chai';
 import type { Fate } from '../sim/lane.ts';
-import { type Exchange, exchange, type Seen, type Server, UP, WELCOME } from './exchange.ts';
+import { BULK, type Exchange, exchange, type Manner, type Seen, UP, WELCOME } from './exchange.ts';
 
 type Direction = 'up' | 'down';
 
@@ -42,14 +42,14 @@ const variants: readonly Variant[] = [
 ];
 
 /** Runs with the cut at byte 0, 1, 2, … until one gets by without. @returns all of them, the whole one too */
-async function everyByte(direction: Direction, variant: Variant, server: Server): Promise<Seen[]> {
+async function everyByte(direction: Direction, variant: Variant, manner: Manner, step: number = 1): Promise<Seen[]> {
   const runs: Seen[] = [];
-  for (let at = 0; ; at++) {
+  for (let at = 0; ; at += step) {
     const { fate, challenge, chunkBytes, heartbeatMs } = variant;
     const cut = direction === 'up' ? { cutUp: at } : { cutDown: at };
     // Every third run loses its second circuit as well, somewhere else.
     const again = at % 3 === 0 ? [direction === 'up' ? { cutDown: at % 200 } : { cutUp: at % 200 }] : [];
-    const options: Exchange = { fates: [{ ...fate, ...cut }, ...again], server, challenge, chunkBytes, heartbeatMs };
+    const options: Exchange = { fates: [{ ...fate, ...cut }, ...again], manner, challenge, chunkBytes, heartbeatMs };
     const run = await exchange(options);
     runs.push(run);
     if (run.cuts === 0) return runs;
@@ -77,7 +77,7 @@ describe('a cut after every byte, in virtual time', function () {
   for (const direction of ['up', 'down'] as const) {
     for (const variant of variants) {
       it(`${direction}, ${variant.name}: exactly once, in order, clean on both sides`, async () => {
-        const runs = await everyByte(direction, variant, 'answers');
+        const runs = await everyByte(direction, variant, 'answered');
         expect(runs.length, 'the exchange has so many bytes').to.be.greaterThan(300);
         for (const [at, run] of runs.entries()) {
           expectWhole(run, `cut ${direction} at ${at}`);
@@ -86,8 +86,16 @@ describe('a cut after every byte, in virtual time', function () {
       });
     }
 
-    it(`${direction}, nobody reads: UNREAD on both sides, and never a hang`, async () => {
-      for (const [at, run] of (await everyByte(direction, atOnce, 'deaf')).entries()) {
+    it(`${direction}, with a full window and a slow reader: nothing waits for the heartbeat`, async () => {
+      for (const [i, run] of (await everyByte(direction, atOnce, 'bulk', direction === 'up' ? 3 : 29)).entries()) {
+        expect(run.down, `run ${i}`).to.deep.equal([WELCOME, ...BULK]);
+        expectClean(run, `run ${i}`);
+        expect(run.virtualMs, `run ${i}`).to.be.at.most(TOLD_MS);
+      }
+    });
+
+    it(`${direction}, the server reads nothing: UNREAD on both sides, and never a hang`, async () => {
+      for (const [at, run] of (await everyByte(direction, atOnce, 'deaf server')).entries()) {
         const where = `cut ${direction} at ${at}`;
         expect(run.sessions, where).to.equal(1);
         expect(run.up, where).to.deep.equal([]);
@@ -95,6 +103,18 @@ describe('a cut after every byte, in virtual time', function () {
         expect([run.server, run.client], where).to.deep.equal(['ERR_UNREAD', 'ERR_PEER_UNREAD']);
         // All that the closing side sent was confirmed: for its own part it has closed well.
         expect([run.serverClose, run.clientClose, run.leftovers], where).to.deep.equal(['clean', 'ERR_PEER_UNREAD', 0]);
+        expect(run.virtualMs, where).to.be.at.most(TOLD_MS);
+      }
+    });
+
+    it(`${direction}, the client reads nothing: UNREAD on both sides, and all that it sent arrives`, async () => {
+      for (const [at, run] of (await everyByte(direction, atOnce, 'deaf client')).entries()) {
+        const where = `cut ${direction} at ${at}`;
+        expect(run.sessions, where).to.equal(1);
+        expect(run.up, where).to.deep.equal(UP);
+        expect(run.down, where).to.deep.equal([]);
+        expect([run.server, run.client], where).to.deep.equal(['ERR_PEER_UNREAD', 'ERR_UNREAD']);
+        expect([run.serverClose, run.clientClose, run.leftovers], where).to.deep.equal(['ERR_PEER_UNREAD', 'clean', 0]);
         expect(run.virtualMs, where).to.be.at.most(TOLD_MS);
       }
     });

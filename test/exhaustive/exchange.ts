@@ -16,13 +16,19 @@ import { Trace } from '../sim/trace.ts';
 export const UP: readonly string[] = ['', 'one', 'two', 'x'.repeat(70), 'four', 'five'];
 export const WELCOME = 'welcome';
 
-/** answers: reads, and answers each message. deaf: closes at once and reads nothing. silent: the same, and nothing is sent to it. */
-export type Server = 'answers' | 'deaf' | 'silent';
+/**
+ * answered: the server reads, and answers each message. deaf server: it closes at once and reads nothing. silent: the same, and nothing is
+ * sent to it. deaf client: the client closes at once and reads nothing; the server reads, and answers. bulk: the server sends more than
+ * fits the window, to a client that takes its time.
+ */
+export type Manner = 'answered' | 'deaf server' | 'silent' | 'deaf client' | 'bulk';
+
+export const BULK: readonly string[] = Array.from({ length: 40 }, (_, i) => String.fromCharCode(65 + i).repeat(300));
 
 export interface Exchange {
   /** Of the first circuits, in order; later ones are whole. */
   readonly fates: readonly Partial<Fate>[];
-  readonly server: Server;
+  readonly manner: Manner;
   readonly challenge: 'always' | 'never';
   readonly heartbeatMs: number;
   /** Largest piece in which bytes arrive. */
@@ -89,7 +95,8 @@ class Script {
     const network = { transport: 'duplex', highWaterMark: 16_384, delayMs: 1, jitterMs: 0, capacity: 65_536 } as const;
     const lanes = { ...network, chunkBytes, together: true, resetOvertakes: true };
     this.#network = new Network(this.#clock, new Random(2), lanes, host('outside'), () => {});
-    const shared = { framing: lines(), heartbeatMs, limits: { handshakeMs: 1_000, hookMs: 1_000 } };
+    const limits = { handshakeMs: 1_000, hookMs: 1_000, messageBytes: 1_000, outboxHighWater: 20_000 };
+    const shared = { framing: lines(), heartbeatMs, window: 4_096, limits };
     this.#server = new SessionServer({ ...shared, runtime: this.#serverHost, challenge });
     this.#server.on('session', (session) => this.#serve(session));
     const connect = (_address: unknown, { signal }: { signal: AbortSignal }): Promise<Duplex> => this.#dial(signal);
@@ -136,10 +143,12 @@ class Script {
       this.#ends.server = told(cause);
     });
     session.send(WELCOME);
-    if (this.#options.server !== 'answers') return this.#close(session, 'serverClose');
+    const { manner } = this.#options;
+    if (manner === 'deaf server' || manner === 'silent') return this.#close(session, 'serverClose');
+    for (const message of manner === 'bulk' ? BULK : []) session.send(message);
     session.receive((line) => {
       this.#up.push(line);
-      session.send(`re: ${line}`);
+      if (manner === 'answered') session.send(`re: ${line}`);
     });
     session.once('close', () => this.#close(session, 'serverClose'));
   }
@@ -149,9 +158,11 @@ class Script {
     session.once('close', (cause) => {
       this.#ends.client = told(cause);
     });
-    for (const message of this.#options.server === 'silent' ? [] : UP) session.send(message);
+    const { manner } = this.#options;
+    for (const message of manner === 'silent' || manner === 'bulk' ? [] : UP) session.send(message);
+    if (manner === 'deaf client') return this.#close(session, 'clientClose');
     const reading = this.#read(session);
-    if (this.#options.server !== 'deaf') {
+    if (manner !== 'deaf server') {
       await session.flushed();
       this.#flushedAt = this.#up.length;
     }
@@ -160,10 +171,13 @@ class Script {
   }
 
   async #read(session: Session<string>): Promise<void> {
+    const bulk = this.#options.manner === 'bulk';
+    const last = 1 + (bulk ? BULK : UP).length;
     try {
       for await (const line of session) {
         this.#down.push(line);
-        if (this.#down.length === 1 + UP.length) session.end();
+        if (bulk) await this.#clock.sleep(this.#clientHost, 3);
+        if (this.#down.length === last) session.end();
       }
     } catch {
       // The session has ended, and `close` has told why.

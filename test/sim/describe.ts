@@ -4,7 +4,14 @@ import { decodeFlight, flightLength } from '../../lib/core/handshake.ts';
 import { FRAME_HEADER_BYTES, Frame, MAGIC, readU16, readU64 } from '../../lib/core/wire.ts';
 
 const FRAME_NAMES: Readonly<Record<number, string>> = Object.fromEntries(Object.entries(Frame).map(([name, type]) => [type, name]));
-const FLIGHT_NAMES: Readonly<Record<number, string>> = { 1: 'OPEN', 2: 'RESUME', 129: 'OPENED', 130: 'RESUMED', 131: 'CHALLENGE', 143: 'REJECTED' };
+const FLIGHT_NAMES: Readonly<Record<number, string>> = {
+  1: 'OPEN',
+  2: 'RESUME',
+  129: 'OPENED',
+  130: 'RESUMED',
+  131: 'CHALLENGE',
+  143: 'REJECTED',
+};
 
 export class Describer {
   readonly #line: (text: string) => void;

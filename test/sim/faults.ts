@@ -35,12 +35,16 @@ export class Faults {
     const delayMs = random.chance(0.2) ? random.integer(0, connectMs) : random.integer(0, 30);
     if (random.chance(faults.refuseChance)) return { kind: 'refused', delayMs };
     if (random.chance(faults.holeChance)) return random.chance(0.5) ? { kind: 'hole' } : { kind: 'mute', delayMs };
-    if (random.chance(faults.forgeChance)) return { kind: 'forger', delayMs };
-    if (resuming && random.chance(faults.strangerChance) && this.#strangers < STRANGERS_MOST) {
-      this.#strangers++;
+    if (random.chance(faults.forgeChance)) return { kind: 'forger', delayMs, disowns: random.chance(0.1) && this.#disowns() };
+    if (resuming && random.chance(faults.strangerChance) && this.#disowns()) {
       return { kind: 'stranger', fate: this.#fate(), delayMs };
     }
     return { kind: 'server', fate: this.#fate(), delayMs };
+  }
+
+  /** One more answer that says UNKNOWN, if that is not too many. */
+  #disowns(): boolean {
+    return this.#strangers++ < STRANGERS_MOST;
   }
 
   /** A waiting time with this mean; Infinity stays Infinity. */

@@ -26,7 +26,8 @@ export type Dial =
   | { readonly kind: 'hole' }
   /** Connected, and then not a byte. */
   | { readonly kind: 'mute'; readonly delayMs: number }
-  | { readonly kind: 'forger'; readonly delayMs: number };
+  /** disowns: it says UNKNOWN, which only so many may. */
+  | { readonly kind: 'forger'; readonly delayMs: number; readonly disowns: boolean };
 
 /** What a client wrote on one circuit, as a listener on the way sees it. */
 export interface Recording {
@@ -63,7 +64,8 @@ export class Network {
   /** Ends that nobody has destroyed. */
   get openEnds(): string[] {
     const open: string[] = [];
-    for (const { client, server } of this.links) for (const end of [client, server]) if (!end.destroyed && !end.host.dead && end.host !== this.#outside) open.push(end.name);
+    for (const { client, server } of this.links)
+      for (const end of [client, server]) if (!end.destroyed && !end.host.dead && end.host !== this.#outside) open.push(end.name);
     return open;
   }
 
@@ -136,7 +138,7 @@ export class Network {
       link.down.kill();
       link.server.destroyed = true;
     } else if (dial.kind === 'forger') {
-      this.#forge(link);
+      this.#forge(link, dial.disowns);
     } else {
       if (dial.kind === 'server') this.#record(link);
       link.server.await();
@@ -188,7 +190,7 @@ export class Network {
   }
 
   /** Answers the first flight with a refusal that no key has signed, or with another protocol. */
-  #forge(link: Link): void {
+  #forge(link: Link, disowns: boolean): void {
     const end = link.server;
     let seen = Buffer.alloc(0);
     end.on('error', () => {});
@@ -196,16 +198,19 @@ export class Network {
     end.on('data', (bytes: Buffer) => {
       if (seen.length < FLIGHT_HEADER_BYTES) seen = Buffer.concat([seen, bytes]);
       if (seen.length < FLIGHT_HEADER_BYTES || end.writableEnded || end.destroyed) return;
-      end.write(this.#forged(seen.subarray(8, 24), seen[5] as number));
+      end.write(this.#forged(seen.subarray(8, 24), seen[FlightAt.KIND] as number, disowns));
       end.end();
     });
   }
 
-  #forged(sessionId: Buffer, kind: number): Buffer {
+  #forged(sessionId: Buffer, kind: number, disowns: boolean): Buffer {
     const random = this.#random;
     if (random.chance(0.15)) return Buffer.from('HTTP/1.1 302 Found\r\nLocation: http://portal.example/\r\n\r\n');
-    const codes = Object.values(RejectCode).filter((code) => kind === Kind.RESUME || code <= RejectCode.RETRY_LATER);
-    const code = random.pick(codes);
+    // In answer to OPEN the other codes are final, whoever says them.
+    const codes = Object.values(RejectCode).filter((code) =>
+      kind === Kind.RESUME ? code !== RejectCode.UNKNOWN : code <= RejectCode.RETRY_LATER,
+    );
+    const code = disowns && kind === Kind.RESUME ? RejectCode.UNKNOWN : random.pick(codes);
     const number = (): number => random.integer(0, 100_000);
     const positions = { received: number(), acked: number(), limit: number(), base: number(), sent: number() };
     const signed = random.chance(0.3);

@@ -116,10 +116,11 @@ export class Oracle {
   /** One end of the session is over. `out` is what it sent, `into` what it read. */
   ended(who: string, out: Stream, into: Stream, cause: SessionError | undefined): void {
     if (cause === undefined) {
-      const read = into.heir !== null && into.heir.complete ? into.heir : into;
+      const read = into.heir?.complete === true ? into.heir : into;
       this.history.endedClean(out.name);
       for (const stream of [out, read]) {
-        if (!stream.complete) this.fail(who, `ended clean, ${stream.reached} of ${stream.accepted.length} messages of ${stream.name} were delivered`);
+        if (!stream.complete)
+          this.fail(who, `ended clean, ${stream.reached} of ${stream.accepted.length} messages of ${stream.name} were delivered`);
       }
       return;
     }

@@ -18,6 +18,7 @@ export interface PartyOptions {
   readonly echo: boolean;
   readonly closeTimeoutMs: number;
   readonly holdMs: number;
+  readonly outboxHardCap: number;
   readonly out: Stream;
   readonly into: Stream;
   /** Whose messages these are. */
@@ -135,11 +136,12 @@ export class Party {
 
   /** Numbers that must hold at any time. */
   inspect(): void {
-    const { oracle, plan } = this.options;
+    const { oracle, plan, outboxHardCap } = this.options;
     const { stats } = this.session;
     if (stats.confirmed < this.#confirmed) oracle.fail(this.name, `confirmed went back from ${this.#confirmed} to ${stats.confirmed}`);
     if (stats.confirmed > stats.sent) oracle.fail(this.name, `${stats.confirmed} confirmed of ${stats.sent} sent`);
     if (stats.inboundBytes > plan.window + 1) oracle.fail(this.name, `${stats.inboundBytes} bytes inbound, the window is ${plan.window}`);
+    if (stats.outboundBytes > outboxHardCap) oracle.fail(this.name, `${stats.outboundBytes} bytes outbound, the cap is ${outboxHardCap}`);
     if (stats.consumed > stats.received) oracle.fail(this.name, `${stats.consumed} consumed of ${stats.received} received`);
     this.#confirmed = stats.confirmed;
   }
@@ -241,7 +243,8 @@ export class Party {
       if (!SessionError.is(error)) return this.#unexpected('close()', error);
       if (this.gone) return;
       this.closing = error;
-      if (error.code !== this.cause?.code) oracle.fail(this.name, `close() rejected with ${error.code}, the event said ${this.cause?.code}`);
+      if (error.code !== this.cause?.code)
+        oracle.fail(this.name, `close() rejected with ${error.code}, the event said ${this.cause?.code}`);
     }
   }
 

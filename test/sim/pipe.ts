@@ -135,7 +135,11 @@ export class PipeEnd extends EventEmitter {
 
   /** Bytes that the reader has not taken: they fill the connection's capacity. */
   receive(bytes: Buffer): void {
-    if (this.destroyed) return this.out.reset();
+    if (this.destroyed) {
+      // A proxy on the way goes on taking what nobody reads, until it hears of the reset.
+      this.out.opposite.release(bytes.length);
+      return this.out.reset();
+    }
     if (!this.#flowing || this.#waiting.length > 0) {
       this.#waiting.push(bytes);
       return;
@@ -181,7 +185,8 @@ export class PipeEnd extends EventEmitter {
       const bytes = this.#queue[0] as Buffer;
       const taken = Math.min(bytes.length, this.out.room);
       const written = this.#written[0];
-      if (written !== undefined && !written.equals(bytes)) this.#complain(this.name, 'memory was used again while the socket still held it');
+      if (written !== undefined && !written.equals(bytes))
+        this.#complain(this.name, 'memory was used again while the socket still held it');
       this.out.take(bytes.subarray(0, taken));
       this.#queuedBytes -= taken;
       if (taken === bytes.length) {

@@ -187,16 +187,26 @@ function faultsOf(random: Random, family: Family): Faults {
 }
 
 /** Both sides, made to fit: somebody has to end the session, and who is left alone with it ends it as well. */
-function sidesOf(random: Random, family: Family, network: NetworkOptions, messageBytes: number, leastWindow: number): Pick<Plan, 'client' | 'server' | 'echo'> {
+function sidesOf(
+  random: Random,
+  family: Family,
+  network: NetworkOptions,
+  messageBytes: number,
+  leastWindow: number,
+): Pick<Plan, 'client' | 'server' | 'echo'> {
   // A network that brings one byte at a time gets less to do.
   const volume = Math.min(random.pick([2_000, 30_000, 200_000]), network.chunkBytes * 2_000, network.capacity * 200);
   const client = sideOf(random, family, messageBytes, leastWindow, volume);
   const server = sideOf(random, family, messageBytes, leastWindow, volume);
   const echo = random.chance(0.2) && !['twin', 'restore', 'unread'].includes(family);
   const alone = client.ending === 'none' && server.ending === 'none';
-  const dialing: SidePlan = alone || echo || client.allowHalfOpen ? { ...client, ending: client.ending === 'none' ? 'end' : client.ending } : client;
-  const reading: Reading = echo ? { ...server.reading, way: random.pick(['iterator', 'batches'] as const), leaveChance: 0 } : server.reading;
-  const accepting: SidePlan = server.allowHalfOpen && server.ending === 'none' ? { ...server, reading, ending: 'end' } : { ...server, reading };
+  const dialing: SidePlan =
+    alone || echo || client.allowHalfOpen ? { ...client, ending: client.ending === 'none' ? 'end' : client.ending } : client;
+  const reading: Reading = echo
+    ? { ...server.reading, way: random.pick(['iterator', 'batches'] as const), leaveChance: 0 }
+    : server.reading;
+  const accepting: SidePlan =
+    server.allowHalfOpen && server.ending === 'none' ? { ...server, reading, ending: 'end' } : { ...server, reading };
   return { client: dialing, server: accepting, echo };
 }
 

@@ -5,7 +5,7 @@ import type { SessionClient } from '../../lib/client.ts';
 import { SessionError, type SessionErrorCode } from '../../lib/errors.ts';
 import type { Host } from './clock.ts';
 import type { Message } from './messages.ts';
-import { Stream } from './oracle.ts';
+import type { Stream } from './oracle.ts';
 import { Party } from './party.ts';
 import type { Scenario } from './scenarios.ts';
 import type { Pair, World } from './world.ts';
@@ -116,7 +116,7 @@ function judge(world: World, pair: Pair, second: Second | null): void {
   const { client, server } = pair;
   const heir = second === null || second.over ? null : second.party;
   const cause = heir === null ? (second?.refusal ?? undefined) : heir.cause;
-  const inherited = heir !== null && heir.closed && heir.cause === undefined;
+  const inherited = heir?.closed === true && heir.cause === undefined;
   const lapsed = server === null && world.nowMs - pair.openedMs >= 60_000;
   if (!client.gone) {
     // Clean beside an heir: it had read everything as well, and its END was consumed. The oracle has seen to that.

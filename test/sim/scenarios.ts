@@ -108,10 +108,12 @@ export function judge(world: World, pair: Pair, ends: Ends): void {
   const { client, server } = pair;
   const provisionalMs = Math.min(plan.holdMs, 60_000);
   // A session whose CONFIRM never arrived is forgotten after a minute; nobody at the server has seen it.
-  const forgotten: SessionErrorCode[] = server === null && client.changedMs - pair.openedMs > 0 && world.nowMs - pair.openedMs >= provisionalMs ? ['ERR_UNKNOWN_SESSION'] : [];
+  const forgotten: SessionErrorCode[] =
+    server === null && client.changedMs - pair.openedMs > 0 && world.nowMs - pair.openedMs >= provisionalMs ? ['ERR_UNKNOWN_SESSION'] : [];
   if (client.closed) oracle.allow(client.name, client.cause, [...(ends.client ?? []), ...forgotten], true);
   if (server?.closed === true) oracle.allow(server.name, server.cause, ends.server ?? [], true);
-  if (server === null && client.closed && client.cause === undefined) oracle.fail(client.name, 'ended clean, and the server never saw the session');
+  if (server === null && client.closed && client.cause === undefined)
+    oracle.fail(client.name, 'ended clean, and the server never saw the session');
   if (client.closed && server?.closed === true) judgeBoth(world, pair);
 }
 
@@ -125,12 +127,14 @@ function judgeBoth(world: World, { client, server }: Pair): void {
   if (client.cause !== undefined && cause === undefined) {
     // Tombstones go early, or with the server.
     const forgets = plan.family === 'evict' || plan.family === 'shutdown';
-    if (!OWN_DECISIONS.includes(client.cause.code) && !forgets) oracle.fail('world', `the server ended clean, the client with ${client.cause.code}`);
+    if (!OWN_DECISIONS.includes(client.cause.code) && !forgets)
+      oracle.fail('world', `the server ended clean, the client with ${client.cause.code}`);
   }
   for (const party of [client, server]) {
     if (party === null || party === undefined) continue;
     const { reading, closed, cause: told } = party;
-    if (reading === 'finished' && told !== undefined && SessionError.is(told, 'ERR_TRUNCATED')) oracle.fail(party.name, 'read a truncated stream to its end');
+    if (reading === 'finished' && told !== undefined && SessionError.is(told, 'ERR_TRUNCATED'))
+      oracle.fail(party.name, 'read a truncated stream to its end');
     if (closed && reading instanceof SessionError && reading.code !== told?.code) {
       oracle.fail(party.name, `the loop threw ${reading.code}, the session ended ${told?.code ?? 'clean'}`);
     }
@@ -155,7 +159,9 @@ function outages(world: World): void {
     const watch = (): void => {
       if (pair.server === null || faults.healed || races === 0) return;
       races--;
-      faults.darkUntilMs = clock.nowMs + plan.holdMs + faults.integer(-2, 2) - faults.integer(0, 1) * 2 * plan.network.delayMs;
+      // The handshake takes its time: a race is what begins before the hold time is over and ends behind it.
+      const aheadMs = faults.pick([0, 30, 2 * plan.network.delayMs, plan.authorizeMs]);
+      faults.darkUntilMs = clock.nowMs + plan.holdMs + faults.integer(-2, 2) - aheadMs;
     };
     pair.client.onDetached = () => {
       if (pair.server !== null) pair.server.onDetached = watch;

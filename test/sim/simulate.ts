@@ -143,7 +143,10 @@ function tellStuck(world: World): void {
     for (const party of [client, server]) {
       if (party === null || party.closed || party.gone) continue;
       const { state, stats } = party.session;
-      world.oracle.fail(party.name, `has not ended (${state}, ${JSON.stringify(stats)}, ${String(party.reading)}, close ${String(party.closing)})`);
+      world.oracle.fail(
+        party.name,
+        `has not ended (${state}, ${JSON.stringify(stats)}, ${String(party.reading)}, close ${String(party.closing)})`,
+      );
     }
   }
   if (world.opening > 0) world.oracle.fail('client', `${world.opening} sessions could not be opened`);

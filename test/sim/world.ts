@@ -138,6 +138,7 @@ export class World {
       echo: side === 'server' && plan.echo,
       closeTimeoutMs: plan.closeTimeoutMs,
       holdMs: plan.holdMs,
+      outboxHardCap: this.#hardCap(plan[side]),
       out,
       into,
       author: number * 2 + (side === 'client' ? 0 : 1),
@@ -152,7 +153,12 @@ export class World {
   heal(): void {
     this.trace.note(this.nowMs, 'world', 'healed');
     this.faults.healed = true;
-    Object.assign(this.network.options, { delayMs: Math.min(1, this.network.options.delayMs), jitterMs: 0, chunkBytes: 65_536, capacity: MIB });
+    Object.assign(this.network.options, {
+      delayMs: Math.min(1, this.network.options.delayMs),
+      jitterMs: 0,
+      chunkBytes: 65_536,
+      capacity: MIB,
+    });
     this.network.heal();
   }
 
@@ -173,8 +179,22 @@ export class World {
   #limits(side: SidePlan): Partial<Limits> {
     const { messageBytes, socketBytes, connectMs, handshakeMs, tombstones } = this.plan;
     const { inboxMessages, outboxHighWater } = side;
-    const outboxHardCap = 2 * (outboxHighWater + messageBytes) + 4_096;
-    return { messageBytes, socketBytes, connectMs, handshakeMs, hookMs: this.#hookMs, tombstones, inboxMessages, outboxHighWater, outboxHardCap };
+    const outboxHardCap = this.#hardCap(side);
+    return {
+      messageBytes,
+      socketBytes,
+      connectMs,
+      handshakeMs,
+      hookMs: this.#hookMs,
+      tombstones,
+      inboxMessages,
+      outboxHighWater,
+      outboxHardCap,
+    };
+  }
+
+  #hardCap(side: SidePlan): number {
+    return 2 * (side.outboxHighWater + this.plan.messageBytes) + 4_096;
   }
 
   #shared(host: Host, side: SidePlan) {
@@ -221,7 +241,8 @@ export class World {
     pair.server = new Party(`server ${number}`, session, options);
     session.once('close', (cause) => {
       const judging = [...this.#judged].some((signal) => !signal.aborted);
-      if (judging && cause?.code === 'ERR_EXPIRED' && this.plan.sessions === 1) this.oracle.fail('server', 'expired while it judged a RESUME');
+      if (judging && cause?.code === 'ERR_EXPIRED' && this.plan.sessions === 1)
+        this.oracle.fail('server', 'expired while it judged a RESUME');
     });
     pair.server.start();
   }
