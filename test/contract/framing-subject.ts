@@ -2,8 +2,7 @@
 
 import { expect } from 'chai';
 import { SessionError } from '../../lib/errors.ts';
-import type { Framing, FramingLimits, RangeSink } from '../../lib/framing/framing.ts';
-import type { Sendable } from '../../lib/framing/framing.ts';
+import type { Framing, FramingLimits, RangeSink, Sendable } from '../../lib/framing/framing.ts';
 import { encodeMessage } from '../../lib/framing/standalone.ts';
 import type { Random } from '../../lib/testing/random.ts';
 

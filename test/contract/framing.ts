@@ -4,9 +4,8 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { SessionError, type SessionErrorCode } from '../../lib/errors.ts';
-import type { Framing, RangeSink } from '../../lib/framing/framing.ts';
+import type { Framing, RangeSink, Sendable } from '../../lib/framing/framing.ts';
 import { GrowingWriter } from '../../lib/framing/internal/growing-writer.ts';
-import type { Sendable } from '../../lib/framing/framing.ts';
 import { Random } from '../../lib/testing/random.ts';
 import { LIMIT, limits, type Outcome, randomCuts, Subject, type Traits } from './framing-subject.ts';
 import { countWork } from './work.ts';

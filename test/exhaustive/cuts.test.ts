@@ -49,7 +49,7 @@ async function everyByte(direction: Direction, variant: Variant, manner: Manner,
     const cut = direction === 'up' ? { cutUp: at } : { cutDown: at };
     // Every third run loses its second circuit as well, somewhere else.
     const again = at % 3 === 0 ? [direction === 'up' ? { cutDown: at % 200 } : { cutUp: at % 200 }] : [];
-    const options: Exchange = { fates: [{ ...fate, ...cut }, ...again], manner, challenge, chunkBytes, heartbeatMs };
+    const options: Exchange = { fates: [{ ...fate, ...cut }, ...again], manner, challenge, chunkBytes, heartbeatMs, seed: at };
     const run = await exchange(options);
     runs.push(run);
     if (run.cuts === 0) return runs;

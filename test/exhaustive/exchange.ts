@@ -33,6 +33,8 @@ export interface Exchange {
   readonly heartbeatMs: number;
   /** Largest piece in which bytes arrive. */
   readonly chunkBytes: number;
+  /** Of the jitter. */
+  readonly seed: number;
 }
 
 export interface Seen {
@@ -87,7 +89,7 @@ class Script {
 
   constructor(options: Exchange) {
     this.#options = options;
-    const random = new Random(1);
+    const random = new Random(options.seed);
     const host = (name: string): Host => new Host(name, this.#clock, random, { alarmSlackMs: 0, alarmsFirst: true });
     this.#serverHost = host('server');
     this.#clientHost = host('client');

@@ -136,7 +136,7 @@ export function makePlan(seed: number): Plan {
     messageBytes,
     socketBytes: random.pick([1_000, 16_384, 262_144]),
     challenge: random.pick(['auto', 'always', 'never'] as const),
-    authorizeMs: random.chance(0.3) ? random.pick([1, 50, 800]) : 0,
+    authorizeMs: random.chance(family === 'expiry' ? 0.7 : 0.3) ? random.pick([1, 50, 800]) : 0,
     connectMs: random.pick([500, 2_000, 10_000]),
     handshakeMs: random.pick([1_000, 5_000]),
     alarmSlackMs: random.pick([0, 16, 40]),

@@ -162,6 +162,7 @@ function outages(world: World): void {
       // The handshake takes its time: a race is what begins before the hold time is over and ends behind it.
       const aheadMs = faults.pick([0, 30, 2 * plan.network.delayMs, plan.authorizeMs]);
       faults.darkUntilMs = clock.nowMs + plan.holdMs + faults.integer(-2, 2) - aheadMs;
+      clock.at(faults.darkUntilMs, world.clientHost, () => world.client.nudge());
     };
     pair.client.onDetached = () => {
       if (pair.server !== null) pair.server.onDetached = watch;
