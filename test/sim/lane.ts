@@ -77,6 +77,7 @@ export class Lane {
   #lastMs = 0;
   #stalledUntilMs = 0;
   #scheduled = false;
+  #sunk = false;
 
   constructor(link: Link, from: PipeEnd, to: PipeEnd, clock: Clock, options: LaneOptions, random: Random) {
     this.#link = link;
@@ -94,8 +95,9 @@ export class Lane {
   take(bytes: Buffer): void {
     // The network copies, as a kernel does: what the sender does with its memory afterwards changes nothing.
     const copy = Buffer.from(bytes);
-    this.#held += copy.length;
     this.tap?.(copy);
+    if (this.#sunk) return;
+    this.#held += copy.length;
     if (this.dead) return;
     for (let at = 0; at < copy.length; ) {
       const { chunkBytes } = this.#options;
@@ -139,6 +141,15 @@ export class Lane {
     this.#schedule();
   }
 
+  /** Nobody reads at the other end. A proxy on the way goes on taking what comes, until the sender hears of the reset. */
+  #sink(): void {
+    this.#sunk = true;
+    this.#pieces = [];
+    this.#held = 0;
+    this.to.out.reset();
+    this.from.refill();
+  }
+
   #put(bytes: Buffer | null, mark: Loss | null): void {
     const { delayMs, jitterMs } = this.#options;
     const late = jitterMs === 0 ? 0 : this.#random.integer(0, jitterMs);
@@ -173,6 +184,7 @@ export class Lane {
   #deliver(piece: Piece): void {
     if (piece.mark === 'fin') return this.to.receiveEnd();
     if (piece.mark === 'rst') return this.to.fail('ECONNRESET');
+    if (this.to.destroyed) return this.#sink();
     const bytes = piece.bytes as Buffer;
     const part = Math.min(bytes.length, this.cutAfter - this.passed);
     this.passed += part;

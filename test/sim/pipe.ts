@@ -135,11 +135,6 @@ export class PipeEnd extends EventEmitter {
 
   /** Bytes that the reader has not taken: they fill the connection's capacity. */
   receive(bytes: Buffer): void {
-    if (this.destroyed) {
-      // A proxy on the way goes on taking what nobody reads, until it hears of the reset.
-      this.out.opposite.release(bytes.length);
-      return this.out.reset();
-    }
     if (!this.#flowing || this.#waiting.length > 0) {
       this.#waiting.push(bytes);
       return;

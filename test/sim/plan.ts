@@ -119,8 +119,9 @@ export function makePlan(seed: number): Plan {
   // Small windows and caps with small messages, or the room that messages of 64 KiB need.
   const messageBytes = windowed ? random.pick([64, 500, 2_000]) : random.pick([8_000, 65_536]);
   const leastWindow = Math.max(4096, messageBytes + 1024);
-  const faultyMs = random.pick([500, 3_000, 10_000, 30_000]);
   const short = family === 'expiry' || family === 'sleep';
+  const holdMs = short ? random.pick([1_000, 5_000, 20_000]) : 300_000;
+  const faultyMs = family === 'expiry' ? 5 * holdMs : random.pick([500, 3_000, 10_000, 30_000]);
   return {
     seed,
     family,
@@ -131,7 +132,7 @@ export function makePlan(seed: number): Plan {
     ...sidesOf(random, family, network, messageBytes, leastWindow),
     sessions: sessionsOf(random, family),
     heartbeatMs: random.pick([1_000, 2_500, 5_000, 15_000]),
-    holdMs: short ? random.pick([1_000, 5_000, 20_000]) : 300_000,
+    holdMs,
     closeTimeoutMs: family === 'hurried' ? random.pick([10, 200, 2_000, 10_000]) : 3_600_000,
     messageBytes,
     socketBytes: random.pick([1_000, 16_384, 262_144]),
@@ -172,7 +173,7 @@ function faultsOf(random: Random, family: Family): Faults {
   const time = (on: number, values: readonly number[]): number => (random.chance(on) ? random.pick(values) : Infinity);
   return {
     cutBytes: time(0.6, [100, 500, 3_000, 20_000, 200_000]),
-    cutMs: time(0.4, [10, 100, 1_000, 5_000]),
+    cutMs: time(family === 'expiry' ? 1 : 0.4, [10, 100, 1_000, 5_000]),
     halfOpenChance: chance(0.4, [0.1, 0.5]),
     tailChance: chance(0.5, [0.3, 0.9]),
     stallChance: chance(0.4, [0.1, 0.4]),
@@ -211,6 +212,8 @@ function sidesOf(
 }
 
 function sideOf(random: Random, family: Family, messageBytes: number, leastWindow: number, volume: number): SidePlan {
+  // Outages are to meet sessions that still have something to say.
+  const lasting = family === 'expiry';
   const most = Math.min(volume, random.pick([8, 60, messageBytes, messageBytes]));
   return {
     traffic: {
@@ -218,8 +221,8 @@ function sideOf(random: Random, family: Family, messageBytes: number, leastWindo
       // Two processes with one identity are told apart by the bytes of their messages.
       least: family === 'twin' || family === 'restore' ? 8 : 0,
       most: Math.min(most, messageBytes),
-      burst: random.pick([1, 5, 50, 1_000]),
-      pauseMs: random.pick([0, 1, 20, 200]),
+      burst: random.pick(lasting ? [1, 5] : [1, 5, 50, 1_000]),
+      pauseMs: random.pick(lasting ? [20, 200] : [0, 1, 20, 200]),
       flushChance: random.pick([0, 0, 0.02, 0.3]),
       lend: random.chance(0.3),
       obedient: random.chance(0.8),

@@ -155,17 +155,13 @@ function incident(world: World, act: (pair: Pair) => void): void {
 function outages(world: World): void {
   const { plan, faults, clock } = world;
   let races = 3;
-  world.onPair = (pair) => {
-    const watch = (): void => {
-      if (pair.server === null || faults.healed || races === 0) return;
-      races--;
+  world.onServed = (server) => {
+    server.onDetached = () => {
+      if (faults.healed || races-- <= 0) return;
       // The handshake takes its time: a race is what begins before the hold time is over and ends behind it.
       const aheadMs = faults.pick([0, 30, 2 * plan.network.delayMs, plan.authorizeMs]);
       faults.darkUntilMs = clock.nowMs + plan.holdMs + faults.integer(-2, 2) - aheadMs;
       clock.at(faults.darkUntilMs, world.clientHost, () => world.client.nudge());
-    };
-    pair.client.onDetached = () => {
-      if (pair.server !== null) pair.server.onDetached = watch;
     };
   };
 }

@@ -59,6 +59,7 @@ export class World {
   /** What one side does differently, as its family asks. */
   change: (side: 'client' | 'server', number: number) => PartyChange = () => ({});
   onPair: (pair: Pair) => void = () => {};
+  onServed: (server: Party) => void = () => {};
   /** RESUMEs whose MAC was good and that have had no verdict: these signals are not aborted. */
   readonly #judged: Set<AbortSignal> = new Set();
 
@@ -244,6 +245,7 @@ export class World {
       if (judging && cause?.code === 'ERR_EXPIRED' && this.plan.sessions === 1)
         this.oracle.fail('server', 'expired while it judged a RESUME');
     });
+    this.onServed(pair.server);
     pair.server.start();
   }
 }
