@@ -136,7 +136,7 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
     const core = new SessionCore(
       this.#settings.framing,
       { role: 'dial', ...snapshot },
-      this.#settings.limits,
+      this.#settings.coreLimits,
       this.#holdExtra(snapshot),
       this.#now,
     );
@@ -214,7 +214,7 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
 
   #begin(opened: Opened, place: number): Session<Message> {
     const { circuit, id, keys, bound, node, terms, confirmMac, rest } = opened;
-    const core = new SessionCore(this.#settings.framing, terms, this.#settings.limits, this.#holdExtra(terms), this.#now);
+    const core = new SessionCore(this.#settings.framing, terms, this.#settings.coreLimits, this.#holdExtra(terms), this.#now);
     core.confirmWith(confirmMac);
     const { session, dialer, driver } = this.#make(core, { id, keys, bound, node }, place, true);
     dialer.begin(driver, true);

@@ -3,6 +3,7 @@ import { totalmem } from 'node:os';
 import type { Duplex } from 'node:stream';
 import type { ConnectionOptions, TlsOptions } from 'node:tls';
 import type { CircuitInfo } from './circuit.ts';
+import type { CoreLimits } from './core/session-core.ts';
 import { SessionError } from './errors.ts';
 import type { Framing } from './framing/framing.ts';
 import { processRuntime, type Runtime } from './runtime.ts';
@@ -196,6 +197,8 @@ export interface Settings<Message> {
   readonly allowHalfOpen: boolean;
   readonly bare: boolean;
   readonly limits: Limits;
+  /** The same with what only the core looks at. */
+  readonly coreLimits: CoreLimits;
   readonly runtime: Runtime;
 }
 
@@ -224,6 +227,7 @@ export function parseShared<Message>(options: SharedOptions<Message>): Settings<
     allowHalfOpen: options.allowHalfOpen ?? false,
     bare: options.bare ?? false,
     limits,
+    coreLimits: Object.freeze({ ...limits, checkLent: process.env.NODE_ENV === 'development' }),
     runtime: options.runtime ?? processRuntime,
   });
 }

@@ -46,7 +46,10 @@ export interface SessionStats {
 }
 
 export interface SendOptions {
-  /** Keep a payload above 4 KiB by reference until it is acked, perhaps minutes: the caller must not change it. Default: copy. */
+  /**
+   * Keep a payload above 4 KiB by reference until it is acked, perhaps minutes: the caller must not change it. Default: copy.
+   * With NODE_ENV=development a change is noticed, and ends the session with ERR_APPLICATION.
+   */
   readonly lend?: boolean;
 }
 

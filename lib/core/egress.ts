@@ -1,7 +1,7 @@
 // Egress: where encoders write. An open region of the current slab grows until it is sealed; the sealed region is a replay segment,
 // and the very memory that the socket is given.
 import { type ByteWriter, MAX_RESERVE, type TextEncoding } from '../framing/framing.ts';
-import { ReplayBuffer, Segment } from './replay.ts';
+import { checksum, ReplayBuffer, Segment } from './replay.ts';
 import { ROOM_BYTES, releaseSlab, type Slab, takeSlab } from './slab.ts';
 
 /** Payloads up to here are copied even when they are lent: a copy is cheaper than a segment of their own. */
@@ -18,12 +18,15 @@ export class Egress implements ByteWriter {
   #slab: Slab | null = null;
   #regionStart = 0;
   #busy = false;
+  readonly #checkLent: boolean;
   /** A slab was filled since this was last set back: there is enough for a write. */
   filled = false;
   /** Set around encode() of a message that the application lent. */
   lending = false;
 
-  constructor(segmentsMax: number) {
+  /** @param checkLent keep a checksum of lent payloads: costs time, finds buffers that are changed too early */
+  constructor(segmentsMax: number, checkLent = false) {
+    this.#checkLent = checkLent;
     this.replay = new ReplayBuffer(segmentsMax);
   }
 
@@ -149,6 +152,8 @@ export class Egress implements ByteWriter {
   #lend(source: Uint8Array): void {
     this.seal();
     const view = Buffer.from(source.buffer, source.byteOffset, source.byteLength);
-    this.replay.push(new Segment(view, 0, view.length, this.replay.end, null));
+    const segment = new Segment(view, 0, view.length, this.replay.end, null);
+    if (this.#checkLent) segment.sum = checksum(view);
+    this.replay.push(segment);
   }
 }

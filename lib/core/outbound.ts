@@ -11,6 +11,8 @@ export interface OutboundLimits {
   readonly outboxHighWater: number;
   readonly outboxHardCap: number;
   readonly replaySegments: number;
+  /** In development: notice when a lent payload was changed before it was acked. */
+  readonly checkLent?: boolean;
 }
 
 export class Outbound<Message> {
@@ -31,13 +33,15 @@ export class Outbound<Message> {
   syncWanted = -1;
   /** Offset of the SYNC in flight; -1 when none is. */
   syncOut = -1;
+  /** A payload that was lent was changed: the stream cannot be sent any more. */
+  spoilt = false;
   /** send() returned false and the application waits for room. */
   needDrain = false;
 
   constructor(encoder: Encoder<Message>, limits: OutboundLimits) {
     this.#encoder = encoder;
     this.#limits = limits;
-    this.egress = new Egress(limits.replaySegments);
+    this.egress = new Egress(limits.replaySegments, limits.checkLent);
     this.peerLimit = limits.peerWindow;
   }
 
@@ -169,6 +173,10 @@ export class Outbound<Message> {
       const segment = egress.replay.find(this.cursor);
       if (segment === undefined) break;
       const skip = this.cursor - segment.offset;
+      if (skip === 0 && !segment.intact) {
+        this.spoilt = true;
+        break;
+      }
       const start = segment.start + skip;
       const length = Math.min(segment.end - start, end - this.cursor, MAX_DATA_BYTES);
       // The room in front is written once: an older circuit's socket may still hold it.

@@ -12,6 +12,8 @@ export class Segment {
   readonly slab: Slab | null;
   /** Serial number of the circuit it was first written to; 0 before that. */
   circuit: number;
+  /** Checksum of a lent payload, in development; NaN where none is kept. */
+  sum: number;
 
   constructor(buffer: Buffer, start: number, end: number, offset: number, slab: Slab | null) {
     this.buffer = buffer;
@@ -20,7 +22,20 @@ export class Segment {
     this.offset = offset;
     this.slab = slab;
     this.circuit = 0;
+    this.sum = Number.NaN;
   }
+
+  /** False when the application has changed a payload that it lent. */
+  get intact(): boolean {
+    return Number.isNaN(this.sum) || this.sum === checksum(this.buffer);
+  }
+}
+
+/** FNV-1a, for mistakes and not for attacks. */
+export function checksum(bytes: Uint8Array): number {
+  let sum = 0x811c9dc5;
+  for (const byte of bytes) sum = Math.imul(sum ^ byte, 0x01000193);
+  return sum;
 }
 
 export class ReplayBuffer {

@@ -36,6 +36,8 @@ export interface CoreLimits {
   readonly writeStallMs: number;
   readonly controlPerSecond: number;
   readonly controlBurst: number;
+  /** In development: notice when a lent payload was changed before it was acked. Default false. */
+  readonly checkLent?: boolean;
 }
 
 /** What both ends agreed on in the handshake. Fixed for the life of the session, but for the two times, which a resume may renew. */
@@ -534,6 +536,8 @@ export class SessionCore<Message> implements FrameSink {
     }
     if (!control.ackDue && inbound.acked === inbound.ackTold) this.#live.deadlines.clear(Deadline.ACK);
     if (open) bytes += outbound.transmit(out, budget - bytes, this.circuit, carried, inbound.limitTold);
+    if (outbound.spoilt)
+      this.fail(CloseCode.APPLICATION, new SessionError('ERR_APPLICATION', 'a payload lent to send() was changed before it was acked'));
     // Behind all DATA, or not yet: END waits for the last byte, and CLOSE is only due when nothing else is.
     bytes += control.putTail(out, open);
     if (bytes > 0) this.#live.wroteMs = now;

@@ -13,6 +13,7 @@ interface Variant {
   readonly challenge: 'always' | 'never';
   readonly chunkBytes: number;
   readonly heartbeatMs: number;
+  readonly delayMs: number;
   /** Virtual time that the whole exchange may take. */
   readonly mostMs: number;
 }
@@ -24,8 +25,8 @@ const SLOW_MS = 15_000;
 const FAST_MS = 1_000;
 const FOUND_MS: number = TOLD_MS + 2 * FAST_MS + 5_000;
 
-const told = { heartbeatMs: SLOW_MS, mostMs: TOLD_MS } as const;
-const found = { heartbeatMs: FAST_MS, mostMs: FOUND_MS } as const;
+const told = { heartbeatMs: SLOW_MS, delayMs: 1, mostMs: TOLD_MS } as const;
+const found = { heartbeatMs: FAST_MS, delayMs: 1, mostMs: FOUND_MS } as const;
 const atOnce: Variant = { name: 'both ends learn at once', fate: {}, challenge: 'never', chunkBytes: 65_536, ...told };
 const variants: readonly Variant[] = [
   atOnce,
@@ -45,11 +46,11 @@ const variants: readonly Variant[] = [
 async function everyByte(direction: Direction, variant: Variant, manner: Manner, step: number = 1): Promise<Seen[]> {
   const runs: Seen[] = [];
   for (let at = 0; ; at += step) {
-    const { fate, challenge, chunkBytes, heartbeatMs } = variant;
+    const { fate, challenge, chunkBytes, heartbeatMs, delayMs } = variant;
     const cut = direction === 'up' ? { cutUp: at } : { cutDown: at };
     // Every third run loses its second circuit as well, somewhere else.
     const again = at % 3 === 0 ? [direction === 'up' ? { cutDown: at % 200 } : { cutUp: at % 200 }] : [];
-    const options: Exchange = { fates: [{ ...fate, ...cut }, ...again], manner, challenge, chunkBytes, heartbeatMs, seed: at };
+    const options: Exchange = { fates: [{ ...fate, ...cut }, ...again], manner, challenge, chunkBytes, heartbeatMs, delayMs, seed: at };
     const run = await exchange(options);
     runs.push(run);
     if (run.cuts === 0) return runs;
@@ -87,7 +88,7 @@ describe('a cut after every byte, in virtual time', function () {
     }
 
     it(`${direction}, with a full window and a slow reader: nothing waits for the heartbeat`, async () => {
-      for (const [i, run] of (await everyByte(direction, atOnce, 'bulk', direction === 'up' ? 3 : 29)).entries()) {
+      for (const [i, run] of (await everyByte(direction, { ...atOnce, delayMs: 15 }, 'bulk', direction === 'up' ? 3 : 29)).entries()) {
         expect(run.down, `run ${i}`).to.deep.equal([WELCOME, ...BULK]);
         expectClean(run, `run ${i}`);
         expect(run.virtualMs, `run ${i}`).to.be.at.most(TOLD_MS);

@@ -33,6 +33,8 @@ export interface Exchange {
   readonly heartbeatMs: number;
   /** Largest piece in which bytes arrive. */
   readonly chunkBytes: number;
+  /** One way. */
+  readonly delayMs: number;
   /** Of the jitter. */
   readonly seed: number;
 }
@@ -56,6 +58,7 @@ export interface Seen {
   readonly leftovers: number;
 }
 
+const PAUSE_MS = 30;
 const PATIENCE_MS = 120_000;
 const REST_MS = 60_000;
 
@@ -93,8 +96,8 @@ class Script {
     const host = (name: string): Host => new Host(name, this.#clock, random, { alarmSlackMs: 0, alarmsFirst: true });
     this.#serverHost = host('server');
     this.#clientHost = host('client');
-    const { chunkBytes, challenge, heartbeatMs } = options;
-    const network = { transport: 'duplex', highWaterMark: 16_384, delayMs: 1, jitterMs: 0, capacity: 65_536 } as const;
+    const { chunkBytes, challenge, heartbeatMs, delayMs } = options;
+    const network = { transport: 'duplex', highWaterMark: 16_384, delayMs, jitterMs: 0, capacity: 65_536 } as const;
     const lanes = { ...network, chunkBytes, together: true, resetOvertakes: true };
     this.#network = new Network(this.#clock, new Random(2), lanes, host('outside'), () => {});
     const limits = { handshakeMs: 1_000, hookMs: 1_000, messageBytes: 1_000, outboxHighWater: 20_000 };
@@ -173,12 +176,12 @@ class Script {
   }
 
   async #read(session: Session<string>): Promise<void> {
-    const bulk = this.#options.manner === 'bulk';
-    const last = 1 + (bulk ? BULK : UP).length;
+    const last = 1 + (this.#options.manner === 'bulk' ? BULK : UP).length;
     try {
-      for await (const line of session) {
-        this.#down.push(line);
-        if (bulk) await this.#clock.sleep(this.#clientHost, 3);
+      for await (const batch of session.batches()) {
+        this.#down.push(...batch);
+        // All of a batch is consumed at one moment, which may lie between RESUME and RESUMED.
+        if (this.#options.manner === 'bulk') await this.#clock.sleep(this.#clientHost, PAUSE_MS);
         if (this.#down.length === last) session.end();
       }
     } catch {

@@ -2,7 +2,7 @@
 // that a plan gave it: where it is cut, which end learns when, what is held back and delivered late.
 
 import type { Random } from '../../lib/testing/random.ts';
-import type { Clock, Host } from './clock.ts';
+import type { Clock } from './clock.ts';
 import type { Loss, PipeEnd } from './pipe.ts';
 
 /** How bytes travel. All times in milliseconds, all sizes in bytes. */
@@ -205,6 +205,7 @@ export class Link {
   #healed = false;
   readonly #clock: Clock;
   readonly #onCut: () => void;
+  readonly #together: boolean;
 
   constructor(client: PipeEnd, server: PipeEnd, fate: Fate, options: LaneOptions, clock: Clock, random: Random, onCut: () => void) {
     this.client = client;
@@ -212,6 +213,7 @@ export class Link {
     this.fate = fate;
     this.#clock = clock;
     this.#onCut = onCut;
+    this.#together = options.together;
     this.up = new Lane(this, client, server, clock, options, random);
     this.down = new Lane(this, server, client, clock, options, random);
     this.up.opposite = this.down;
@@ -250,10 +252,12 @@ export class Link {
 
   #learn(end: PipeEnd, ms: number): void {
     if (ms === Infinity) return;
-    const host: Host = end.host;
-    this.#clock.after(ms, host, () => {
+    const lose = (): void => {
       if (this.fate.how === 'fin') end.receiveEnd();
       else end.fail('ECONNRESET');
-    });
+    };
+    // With the last bytes, before anything else has its turn: as where TLS unpacks both from one read.
+    if (ms === 0 && this.#together && end.host.suspendedUntilMs <= this.#clock.nowMs && !end.host.dead) lose();
+    else this.#clock.after(ms, end.host, lose);
   }
 }

@@ -144,7 +144,7 @@ export function makePlan(seed: number): Plan {
     alarmsFirst: random.chance(0.6),
     onDuplicate: family === 'duplicate' ? random.pick(['replace', 'reject'] as const) : 'parallel',
     tombstones: family === 'evict' ? 1 : 65_536,
-    incidentMs: random.pick([1, 30, 300, 3_000, 20_000]) * random.next(),
+    incidentMs: random.pick(family === 'twin' || family === 'restore' ? [30, 300, 2_000] : [1, 30, 300, 3_000, 20_000]) * random.next(),
     incidentAtClient: random.chance(0.5),
   };
 }
@@ -212,8 +212,8 @@ function sidesOf(
 }
 
 function sideOf(random: Random, family: Family, messageBytes: number, leastWindow: number, volume: number): SidePlan {
-  // Outages are to meet sessions that still have something to say.
-  const lasting = family === 'expiry';
+  // What happens is to meet sessions that still have something to say.
+  const lasting = family === 'expiry' || family === 'twin' || family === 'restore';
   const most = Math.min(volume, random.pick([8, 60, messageBytes, messageBytes]));
   return {
     traffic: {
