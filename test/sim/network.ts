@@ -112,6 +112,15 @@ export class Network {
     for (const link of this.links) link.heal();
   }
 
+  /** What a process writes from now on goes nowhere. It learns of that after a while. */
+  silence(host: Host, ms: number): void {
+    for (const { client, up } of this.links) {
+      if (client.host !== host || client.destroyed) continue;
+      up.kill();
+      this.#clock.after(ms, host, () => client.fail('ECONNRESET'));
+    }
+  }
+
   /** A process has died: its ends go without a word, or with what the kernel says for it. */
   bury(host: Host, how: 'silent' | 'rst'): void {
     for (const link of this.links) {

@@ -26,6 +26,9 @@ export const families = [
 ] as const;
 export type Family = (typeof families)[number];
 
+/** Where identity is at stake there is most to find. */
+const weighted: readonly Family[] = [...families, 'twin', 'twin', 'restore'];
+
 export interface Traffic {
   readonly messages: number;
   readonly least: number;
@@ -112,7 +115,7 @@ const WAYS: readonly Reading['way'][] = ['iterator', 'iterator', 'batches', 'han
 
 export function makePlan(seed: number): Plan {
   const random = new Random(seed, 1);
-  const family = random.chance(0.4) ? 'steady' : random.pick(families);
+  const family = random.chance(0.4) ? 'steady' : random.pick(weighted);
   const network = networkOf(random);
   const framing = random.chance(0.6) ? 'prefix' : 'lines';
   const windowed = random.chance(0.5);
@@ -144,7 +147,7 @@ export function makePlan(seed: number): Plan {
     alarmsFirst: random.chance(0.6),
     onDuplicate: family === 'duplicate' ? random.pick(['replace', 'reject'] as const) : 'parallel',
     tombstones: family === 'evict' ? 1 : 65_536,
-    incidentMs: random.pick(family === 'twin' || family === 'restore' ? [30, 300, 2_000] : [1, 30, 300, 3_000, 20_000]) * random.next(),
+    incidentMs: random.pick(family === 'twin' || family === 'restore' ? [20, 150, 800] : [1, 30, 300, 3_000, 20_000]) * random.next(),
     incidentAtClient: random.chance(0.5),
   };
 }
@@ -173,7 +176,7 @@ function faultsOf(random: Random, family: Family): Faults {
   const time = (on: number, values: readonly number[]): number => (random.chance(on) ? random.pick(values) : Infinity);
   return {
     cutBytes: time(0.6, [100, 500, 3_000, 20_000, 200_000]),
-    cutMs: time(family === 'expiry' ? 1 : 0.4, [10, 100, 1_000, 5_000]),
+    cutMs: time(family === 'expiry' || family === 'twin' ? 1 : 0.4, [10, 100, 1_000, 5_000]),
     halfOpenChance: chance(0.4, [0.1, 0.5]),
     tailChance: chance(0.5, [0.3, 0.9]),
     stallChance: chance(0.4, [0.1, 0.4]),
@@ -208,16 +211,20 @@ function sidesOf(
     : server.reading;
   const accepting: SidePlan =
     server.allowHalfOpen && server.ending === 'none' ? { ...server, reading, ending: 'end' } : { ...server, reading };
-  return { client: dialing, server: accepting, echo };
+  // Where nothing comes back there is nothing but identity to tell two lives apart.
+  const silent = (family === 'twin' || family === 'restore') && random.chance(0.4);
+  const listening: SidePlan = { ...accepting, traffic: { ...accepting.traffic, messages: 0 }, ending: 'none', allowHalfOpen: false };
+  const speaking: SidePlan = dialing.ending === 'none' ? { ...dialing, ending: 'end' } : dialing;
+  return silent ? { client: speaking, server: listening, echo } : { client: dialing, server: accepting, echo };
 }
 
 function sideOf(random: Random, family: Family, messageBytes: number, leastWindow: number, volume: number): SidePlan {
   // What happens is to meet sessions that still have something to say.
   const lasting = family === 'expiry' || family === 'twin' || family === 'restore';
-  const most = Math.min(volume, random.pick([8, 60, messageBytes, messageBytes]));
+  const most = Math.min(volume, random.pick(lasting ? [60, 400] : [8, 60, messageBytes, messageBytes]), messageBytes);
   return {
     traffic: {
-      messages: random.chance(0.1) ? 0 : Math.max(1, Math.min(300, Math.ceil((volume * 2) / (most + 1)))),
+      messages: random.chance(lasting ? 0 : 0.1) ? 0 : Math.max(lasting ? 40 : 1, Math.min(300, Math.ceil((volume * 2) / (most + 1)))),
       // Two processes with one identity are told apart by the bytes of their messages.
       least: family === 'twin' || family === 'restore' ? 8 : 0,
       most: Math.min(most, messageBytes),

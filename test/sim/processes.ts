@@ -38,7 +38,10 @@ interface Second {
 
 /** The first process lives on: exactly one of the two may keep the session. */
 export function twin(world: World): Scenario {
-  return processes(world, () => {});
+  return processes(world, () => {
+    // It goes on writing what nobody gets, and comes back when the other has written something else in its place.
+    if (world.random.chance(0.6)) world.network.silence(world.clientHost, world.random.integer(0, 2_000));
+  });
 }
 
 /** The first process dies, now or a while after its record was written. */

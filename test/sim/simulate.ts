@@ -85,7 +85,7 @@ function mishaps(world: World): void {
   };
   every(plan.faults.nudgeMs, () => {
     world.trace.note(world.nowMs, 'world', 'nudge');
-    clock.after(0, world.clientHost, () => world.client.nudge());
+    for (const client of world.clients) clock.after(0, world.hostOf(client), () => client.nudge());
   });
   every(plan.faults.replayMs, () => replay(world));
   every(plan.faults.suspendMs, () => {

@@ -60,6 +60,7 @@ export class World {
   change: (side: 'client' | 'server', number: number) => PartyChange = () => ({});
   onPair: (pair: Pair) => void = () => {};
   onServed: (server: Party) => void = () => {};
+  readonly #clientHosts: Map<SessionClient<Message>, Host> = new Map();
   /** RESUMEs whose MAC was good and that have had no verdict: these signals are not aborted. */
   readonly #judged: Set<AbortSignal> = new Set();
 
@@ -100,8 +101,13 @@ export class World {
       allowCleartextCredentials: true,
       connect: (_address, { signal }) => this.#dial(host, signal),
     });
+    this.#clientHosts.set(client, host);
     client.on('retry', ({ attempt, delayMs, cause }) => this.trace.note(this.nowMs, host.name, `retry ${attempt} ${cause.code}`, delayMs));
     return client;
+  }
+
+  hostOf(client: SessionClient<Message>): Host {
+    return this.#clientHosts.get(client) as Host;
   }
 
   /** Opens one more session, and starts its application. */
