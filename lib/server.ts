@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { type AddressInfo, createServer, type ListenOptions as NetListenOptions, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
+import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { bareSession } from './bare.ts';
 import { type Budget, processBudget } from './budget.ts';
 import { Circuit, type CircuitInfo, circuitInfo } from './circuit.ts';
@@ -57,6 +57,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
   readonly #sessions = new Map<string, Session<Message>>();
   // TCP connections in the middle of their TLS handshake, by remote address and port, oldest first.
   readonly #tlsHandshakes = new Map<string, Socket>();
+  #renewed: SecureContextOptions = {};
   #closed: Promise<void> | null = null;
   #onEmpty: (() => void) | null = null;
 
@@ -113,6 +114,13 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     this.#listeners.add(server);
     const address = server.address();
     return typeof address === 'string' || address === null ? { address: path ?? '', family: 'unix', port: 0 } : address;
+  }
+
+  /** New key and certificates for connections from now on, on all listeners: a renewal without a restart. Those that are open stay. */
+  setSecureContext(tls: SecureContextOptions): void {
+    if (this.#options.tls === undefined) throw invalid('tls', 'must have been given before it can be renewed');
+    this.#renewed = tls;
+    for (const server of this.#listeners) (server as TlsServer).setSecureContext(tls);
   }
 
   /** Takes a connection that was made elsewhere: another server's socket, a test pipe. */
@@ -199,7 +207,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     const shared = { allowHalfOpen: true, noDelay: true, highWaterMark: this.#settings.limits.socketBytes };
     if (tls === undefined) return createServer(shared, onSocket);
     const server: TlsServer = createTlsServer(
-      { ALPNProtocols: ['outlast/1'], handshakeTimeout: this.#settings.limits.connectMs, ...tls, ...shared },
+      { ALPNProtocols: ['outlast/1'], handshakeTimeout: this.#settings.limits.connectMs, ...tls, ...this.#renewed, ...shared },
       onSocket,
     );
     server.on('connection', (socket) => this.#tlsBegins(socket));

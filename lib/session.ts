@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { CircuitInfo } from './circuit.ts';
 import { HandlerConsumer, IteratorConsumer, pullBatch, pullOne, RangeConsumer } from './consumers.ts';
+import { Deadline } from './core/deadlines.ts';
 import type { SessionDriver } from './driver.ts';
 import { SessionStream } from './duplex.ts';
 import { SessionError } from './errors.ts';
@@ -40,6 +41,11 @@ export interface SessionStats {
   /** Circuits so far; resumes are one fewer. */
   readonly circuits: number;
   readonly resumes: number;
+  /** What both ends agreed on. */
+  readonly heartbeatMs: number;
+  readonly holdMs: number;
+  /** When a detached session is given up, from now; Infinity while a circuit carries it. */
+  readonly holdLeftMs: number;
   /** Bytes written again after a circuit change, and bytes that came twice and were trimmed. */
   readonly replayedBytes: number;
   readonly duplicateBytes: number;
@@ -109,7 +115,7 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
   }
 
   get stats(): SessionStats {
-    const { inbound, outbound, circuit, rtt } = this.#driver.core;
+    const { inbound, outbound, circuit, rtt, heartbeatMs, holdMs, deadlines } = this.#driver.core;
     return {
       ...this.#driver.stats,
       sent: outbound.sent,
@@ -119,6 +125,9 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
       rttMs: rtt.smoothedMs,
       circuits: circuit,
       resumes: Math.max(0, circuit - 1),
+      heartbeatMs,
+      holdMs,
+      holdLeftMs: Math.max(0, deadlines.at(Deadline.HOLD) - this.#driver.now),
       replayedBytes: outbound.replayedBytes,
       duplicateBytes: inbound.duplicateBytes,
     };
