@@ -12,7 +12,9 @@ const folder = mkdtempSync(join(tmpdir(), 'outlast-pack-'));
 const framings = readdirSync(join(root, 'lib/framing')).flatMap((name) =>
   name.endsWith('.ts') ? [`outlast/framing/${name.slice(0, -3)}`] : [],
 );
-const entries = ['outlast', 'outlast/testing', ...framings];
+const entries = ['outlast', 'outlast/testing', 'outlast/tickets', 'outlast/jose', ...framings];
+/** Optional peers, which their users install themselves, and what types need. */
+const beside = ['jose', '@types/node', 'undici-types'];
 
 const echo = `
 const server = new SessionServer({ framing: lines() });
@@ -69,14 +71,14 @@ try {
   ];
   step(`packed ${packed.files.length} files`);
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
-  run('npm', ['install', '--offline', '--no-audit', '--no-fund', join(folder, packed.filename)], folder);
+  run('npm', ['install', '--offline', '--omit=peer', '--no-audit', '--no-fund', join(folder, packed.filename)], folder);
   step('installed without a registry');
+  mkdirSync(join(folder, 'node_modules/@types'));
+  for (const name of beside) symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
   run(process.execPath, ['import.mjs'], folder);
   step('works with import');
   run(process.execPath, ['require.cjs'], folder);
   step('works with require');
-  mkdirSync(join(folder, 'node_modules/@types'));
-  for (const name of ['@types/node', 'undici-types']) symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
   run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder], folder);
   step('type-checks');
 } finally {

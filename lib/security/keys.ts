@@ -13,6 +13,7 @@ import {
 } from 'node:crypto';
 import { MAC_BYTES, PUBLIC_KEY_BYTES } from '../core/wire.ts';
 import { SessionError } from '../errors.ts';
+import { parseSecret } from './secret.ts';
 
 /** What a MAC is for. Each flight or frame has its own label, so that no MAC can stand in for another. */
 export type MacLabel = 'opened' | 'confirm' | 'resume' | 'proof' | 'resumed' | 'rejected';
@@ -148,20 +149,9 @@ export class EphemeralKey {
   }
 }
 
-/**
- * Takes a psk from an option.
- * @throws SessionError ERR_INVALID_OPTION below 16 bytes, above 65,535, and for what is plainly not random: whoever records one handshake
- *   can try weak ones at leisure.
- */
+/** Takes a psk from an option. At least 16 bytes: whoever records one handshake can try weak ones at leisure. */
 export function parsePsk(psk: Uint8Array): Buffer {
-  if (!(psk instanceof Uint8Array)) throw new SessionError('ERR_INVALID_OPTION', 'psk must be a Uint8Array');
-  if (psk.length < MIN_PSK_BYTES || psk.length > 0xffff) {
-    throw new SessionError('ERR_INVALID_OPTION', `psk has ${psk.length} bytes, it must have ${MIN_PSK_BYTES} to 65535`);
-  }
-  const step = ((psk[1] as number) - (psk[0] as number)) & 0xff;
-  const counting = psk.every((byte, i) => i === 0 || ((byte - (psk[i - 1] as number)) & 0xff) === step);
-  if (counting || new Set(psk).size < MIN_PSK_VALUES) throw new SessionError('ERR_INVALID_OPTION', 'psk is not random');
-  return Buffer.from(psk);
+  return parseSecret('psk', psk, MIN_PSK_BYTES);
 }
 
 /** The part of tls.TLSSocket that is needed here. */
@@ -188,8 +178,6 @@ export function tlsSecrets(channel: TlsChannel): TlsSecrets | undefined {
 
 const KEY_BYTES = 32;
 const MIN_PSK_BYTES = 16;
-// Random 16 bytes have fewer than 8 distinct values once in 10^12; repeated and patterned ones nearly always.
-const MIN_PSK_VALUES = 8;
 const serverLabels: ReadonlySet<MacLabel> = new Set<MacLabel>(['opened', 'resumed', 'rejected']);
 
 let nobody: SessionKeys | undefined;

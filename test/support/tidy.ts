@@ -25,7 +25,7 @@ const MAY_IMPORT: Readonly<Record<Layer, readonly Layer[]>> = {
   core: ['framing', 'errors'],
   security: ['core', 'errors'],
   stores: ['errors'],
-  tickets: ['errors'],
+  tickets: ['security', 'errors'],
   framing: ['errors'],
   errors: [],
 };
@@ -35,8 +35,14 @@ const OPEN_FILES: Partial<Record<Layer, Partial<Record<Layer, readonly string[]>
   // The seam alone: which framing a session has is the application's choice.
   core: { framing: ['lib/framing/framing.ts'] },
   shell: { framing: ['lib/framing/framing.ts'] },
+  tickets: { security: ['lib/security/secret.ts'] },
   security: { core: ['lib/core/wire.ts', 'lib/core/handshake.ts', 'lib/core/bucket.ts'] },
 };
+
+/** Optional peers: each is imported by the one file that nothing else of lib imports, so that who does not use it need not have it. */
+const OPTIONAL_PEERS: Readonly<Record<string, string>> = { 'lib/jose.ts': 'jose', 'lib/stores/lmdb.ts': 'lmdb' };
+/** The files that package.json exports under a name of their own. */
+const ENTRIES = /^lib\/(framing\/[^/]+|stores\/(lmdb|redis)|tickets\/keyring|jose)\.ts$/;
 
 /** The two ends of the library: only index.ts knows them. */
 const TOPS: readonly string[] = ['lib/server.ts', 'lib/client.ts'];
@@ -182,7 +188,7 @@ export const noDeadFiles: Rule = (tree) => {
     }
   };
   for (const path of tree.keys()) {
-    if (MAY_RE_EXPORT.includes(path) || /^lib\/framing\/[^/]+\.ts$/.test(path) || path.startsWith('bin/')) visit(path);
+    if (MAY_RE_EXPORT.includes(path) || ENTRIES.test(path) || path.startsWith('bin/')) visit(path);
   }
   return libFiles(tree)
     .filter(([path]) => !reached.has(path))
@@ -237,6 +243,8 @@ function layerOf(path: string): Layer {
 function forbidden(path: string, specifier: string, target: string, tree: Tree): string | undefined {
   const from = layerOf(path);
   if (specifier.startsWith('node:')) return PURE.includes(from) ? `${from} imports ${specifier}` : undefined;
+  if (specifier === OPTIONAL_PEERS[path]) return undefined;
+  if (target in OPTIONAL_PEERS) return `imports ${target}: who does not use it need not have ${OPTIONAL_PEERS[target]}`;
   if (!specifier.startsWith('.')) return `imports ${specifier}: lib has no dependencies`;
   if (!target.startsWith('lib/')) return `lib imports ${target}`;
   if (!tree.has(target)) return `imports ${target}, which is not there`;
