@@ -146,11 +146,11 @@ export function pullOne<Message>(source: Source<Message>): { readonly item: Mess
 export function pullBatch<Message>(source: Source<Message>): { readonly item: readonly Message[] } | null {
   const { inbound } = source.core;
   const batch: Message[] = [];
-  // Only what is decoded already: a batch is what one read brought, never a wait for more.
   const { inbox } = inbound;
-  for (let left = inbox.ready ? inbox.waiting : 0; left > 0; left--) {
+  // What is here already, and never a wait for more.
+  while (batch.length < source.core.limits.batchMessages) {
     const before = inbox.endOffset;
-    inbound.next();
+    if (!inbound.next()) break;
     try {
       batch.push(inbox.message());
     } catch (error) {

@@ -210,6 +210,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     core.recyclable = circuit.recyclable;
     const reached = core.receive(chunk, at, this.now);
     if (this.#consumer !== null && !this.#ended) this.#consumer.wake();
+    core.inbound.inbox.own();
     this.touched();
     if (core.peerClosed && this.#ended) this.#host.noticed(this);
     return reached;

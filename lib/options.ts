@@ -16,8 +16,8 @@ const MIB = 1024 * KIB;
 export interface Limits {
   /** Largest message, framing excluded. 1 MiB: what MQTT brokers and Socket.IO allow; must fit the window. */
   readonly messageBytes: number;
-  /** Messages decoded ahead of the reader. 1,024: enough for one read of tiny messages, 100 KiB of memory. */
-  readonly inboxMessages: number;
+  /** Most messages in one array of batches(). 1,024: about one read of tiny messages, 100 KiB of objects. */
+  readonly batchMessages: number;
   /** send() returns false while more than this waits that no circuit has carried. 1 MiB: half a window. */
   readonly outboxHighWater: number;
   /** send() throws above this, replay and outbox together. 8 MiB; at least twice highWater plus the largest message. */
@@ -62,7 +62,7 @@ export interface Limits {
 
 const defaultLimits: Limits = {
   messageBytes: MIB,
-  inboxMessages: 1024,
+  batchMessages: 1024,
   outboxHighWater: MIB,
   outboxHardCap: 8 * MIB,
   replaySegments: 16_384,

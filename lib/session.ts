@@ -200,7 +200,7 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
     return this.#driver.consume(new IteratorConsumer<Message, Message>(this.#driver, pullOne));
   }
 
-  /** Arrays of the messages that one read brought, at most limits.inboxMessages; asking for the next consumes all of the one before. */
+  /** Arrays of the messages that one read brought, at most limits.batchMessages; asking for the next consumes all of the one before. */
   batches(): AsyncIterableIterator<readonly Message[], undefined> {
     return this.#driver.consume(new IteratorConsumer<Message, readonly Message[]>(this.#driver, pullBatch));
   }

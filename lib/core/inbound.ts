@@ -28,9 +28,9 @@ export class Inbound<Message> {
   #consumed: number;
   #discarding = false;
 
-  constructor(decoder: Decoder<Message>, window: number, messagesMax: number) {
+  constructor(decoder: Decoder<Message>, window: number) {
     this.window = window;
-    this.inbox = new Inbox(decoder, messagesMax);
+    this.inbox = new Inbox(decoder);
     this.received = 0;
     this.acked = 0;
     this.ackTold = 0;

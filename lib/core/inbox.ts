@@ -1,12 +1,12 @@
-// Inbox: DATA bytes on their way to the application. Decodes ahead up to a number of messages, keeps the rest as bytes,
-// and hands out ranges one at a time. Bounded in bytes by the session's window and in count by messagesMax and by whole blocks.
+// Inbox: DATA bytes on their way to the application. Keeps them as they came, decodes one message at a time when it is asked for,
+// and hands out ranges. Nothing is decoded ahead, so no message needs a place to wait; bytes are bounded by the session's window.
 import { SessionError } from '../errors.ts';
 import type { Decoder, RangeSink } from '../framing/framing.ts';
 
 /** Pieces smaller than half of the memory that they pin are gathered in blocks of this size. */
 const BLOCK_BYTES = 65_536;
-/** The ring is given back when it has grown beyond this and is empty. */
-const RING_KEPT = 64;
+const FIRST_BLOCK_BYTES = 1024;
+const EMPTY = Buffer.alloc(0);
 
 class Part {
   buffer: Buffer;
@@ -25,34 +25,30 @@ class Part {
 
 export class Inbox<Message> implements RangeSink {
   readonly decoder: Decoder<Message>;
-  readonly #messagesMax: number;
-  // The ring of decoded ranges: four arrays side by side instead of an object per message.
-  #buffers: (Buffer | null)[] = [];
-  #starts: number[] = [];
-  #ends: number[] = [];
-  #offsets: number[] = [];
-  #first = 0;
-  #count = 0;
-  // Bytes not decoded yet, because enough messages wait.
+  // Bytes not decoded yet. The last `#borrowed` parts are pieces of the chunk that is being read now; own() ends that.
   #parts: Part[] = [];
-  #partsBytes = 0;
+  #borrowed = 0;
   /** Stream offset behind the last byte given to the decoder. */
   #decoded = 0;
-  // Where decode() stands: `next` of range() is an index into the chunk that begins at this offset.
-  #chunkStart = 0;
+  // Where decode() stands: `next` of range() is an index into the piece that begins at this offset.
+  #pieceStart = 0;
   #error: SessionError | null = null;
+  // The message found and not handed out.
+  #found = false;
+  #foundBuffer: Buffer = EMPTY;
+  #foundStart = 0;
+  #foundEnd = 0;
+  #foundOffset = 0;
 
   /** The range handed out last. */
-  buffer: Buffer;
+  buffer: Buffer = EMPTY;
   start = 0;
   end = 0;
   /** Stream offset behind it. */
   endOffset = 0;
 
-  constructor(decoder: Decoder<Message>, messagesMax: number) {
+  constructor(decoder: Decoder<Message>) {
     this.decoder = decoder;
-    this.#messagesMax = messagesMax;
-    this.buffer = EMPTY;
   }
 
   /** The stream begins at this offset. */
@@ -63,7 +59,7 @@ export class Inbox<Message> implements RangeSink {
 
   /** True when no message, no undecoded byte and no part of a message is held. */
   get empty(): boolean {
-    return this.#count === 0 && this.#partsBytes === 0 && this.decoder.residueBytes === 0;
+    return !this.#found && this.#parts.length === 0 && this.decoder.residueBytes === 0;
   }
 
   /** A fault of the framing; everything in front of it can still be taken. */
@@ -71,38 +67,42 @@ export class Inbox<Message> implements RangeSink {
     return this.#error;
   }
 
-  /** Messages decoded and waiting. */
-  get waiting(): number {
-    return this.#count;
-  }
-
-  /** Takes bytes[start, end) of the stream; they must follow what was taken before. The chunk is kept by reference or copied. */
+  /** Takes bytes[start, end) of the stream; they must follow what was taken before. They stay in place until own(). */
   take(bytes: Buffer, start: number, end: number): void {
     if (this.#error !== null) return;
-    let at = start;
-    if (this.#partsBytes === 0 && this.#count < this.#messagesMax) at = this.#decode(bytes, start, end);
-    if (at < end && this.#error === null) this.#keep(bytes, at, end);
+    this.#parts.push(new Part(bytes, start, end, false));
+    this.#borrowed++;
+    // Looks for one message at once: a fault is told without waiting for a reader, and bytes without a message are done with.
+    if (!this.#found) this.#find();
+  }
+
+  /** The reader had its turn at what was taken. What is left is kept, in memory of its own where it would pin too much. */
+  own(): void {
+    if (this.#borrowed === 0) return;
+    const parts = this.#parts;
+    const borrowed = parts.splice(parts.length - this.#borrowed);
+    this.#borrowed = 0;
+    for (const part of borrowed) {
+      if ((part.end - part.start) * 2 >= part.buffer.buffer.byteLength) parts.push(part);
+      else this.#copy(part);
+    }
   }
 
   /** Moves to the next message. False when none is complete. */
   next(): boolean {
-    if (this.#count === 0 && !this.#refill()) return false;
-    const at = this.#first;
-    this.buffer = this.#buffers[at] as Buffer;
-    this.#buffers[at] = null;
-    this.start = this.#starts[at] as number;
-    this.end = this.#ends[at] as number;
-    this.endOffset = this.#offsets[at] as number;
-    this.#first = (at + 1) & (this.#buffers.length - 1);
-    this.#count--;
+    if (!this.#found && !this.#find()) return false;
+    this.#found = false;
+    // Most messages share their chunk with the one before, and a pointer from old to new memory costs more than to look.
+    if (this.buffer !== this.#foundBuffer) this.buffer = this.#foundBuffer;
+    this.start = this.#foundStart;
+    this.end = this.#foundEnd;
+    this.endOffset = this.#foundOffset;
     return true;
   }
 
   /** Takes the last next() back. @param endOffset what it was before */
   back(endOffset: number): void {
-    this.#first = (this.#first - 1) & (this.#buffers.length - 1);
-    this.#buffers[this.#first] = this.buffer;
-    this.#count++;
+    this.#found = true;
     this.endOffset = endOffset;
   }
 
@@ -113,109 +113,72 @@ export class Inbox<Message> implements RangeSink {
 
   /** True when next() would move. */
   get ready(): boolean {
-    return this.#count > 0 || this.#refill();
+    return this.#found || this.#find();
   }
 
   range(buffer: Buffer, start: number, end: number, next: number): boolean {
-    if (this.#count === this.#buffers.length) this.#grow();
-    const at = (this.#first + this.#count) & (this.#buffers.length - 1);
-    this.#buffers[at] = buffer;
-    this.#starts[at] = start;
-    this.#ends[at] = end;
-    this.#offsets[at] = this.#chunkStart + next;
-    return ++this.#count < this.#messagesMax;
+    if (this.#foundBuffer !== buffer) this.#foundBuffer = buffer;
+    this.#foundStart = start;
+    this.#foundEnd = end;
+    this.#foundOffset = this.#pieceStart + next;
+    this.#found = true;
+    return false;
   }
 
   /** Lets go of the memory that an idle session does not need. */
   rest(): void {
     this.buffer = EMPTY;
-    if (this.#count > 0 || this.#buffers.length <= RING_KEPT) return;
-    this.#buffers = [];
-    this.#starts = [];
-    this.#ends = [];
-    this.#offsets = [];
-    this.#first = 0;
+    if (!this.#found) this.#foundBuffer = EMPTY;
   }
 
   /** Drops everything that was not handed out. @returns how many messages were complete. */
   clear(): number {
     let messages = 0;
-    while (this.#error === null && this.next()) messages++;
-    messages += this.#count;
-    this.#count = 0;
+    while (this.next()) messages++;
     this.#parts = [];
-    this.#partsBytes = 0;
+    this.#borrowed = 0;
     this.rest();
     return messages;
   }
 
-  #decode(bytes: Buffer, start: number, end: number): number {
-    this.#chunkStart = this.#decoded - start;
-    let at = end;
-    try {
-      at = this.decoder.decode(bytes, start, end, this);
-    } catch (error) {
-      // A codec that throws anything else is broken; its bytes cannot be trusted either.
-      this.#error = SessionError.is(error) ? error : new SessionError('ERR_FRAMING', 'the framing failed', { cause: error });
-    }
-    this.#decoded += at - start;
-    return at;
-  }
-
-  #refill(): boolean {
-    while (this.#count === 0 && this.#error === null) {
-      const part = this.#parts[0];
-      if (part === undefined) return false;
-      const at = this.#decode(part.buffer, part.start, part.end);
-      this.#partsBytes -= at - part.start;
+  #find(): boolean {
+    const parts = this.#parts;
+    while (!this.#found && parts.length > 0) {
+      const part = parts[0] as Part;
+      this.#pieceStart = this.#decoded - part.start;
+      let at = part.end;
+      try {
+        at = this.decoder.decode(part.buffer, part.start, part.end, this);
+      } catch (error) {
+        // A codec that throws anything else is broken; its bytes cannot be trusted either.
+        this.#error = SessionError.is(error) ? error : new SessionError('ERR_FRAMING', 'the framing failed', { cause: error });
+        parts.length = 0;
+        this.#borrowed = 0;
+        return false;
+      }
+      this.#decoded += at - part.start;
       part.start = at;
-      if (at === part.end) this.#parts.shift();
-      if (this.#error !== null) this.#partsBytes = 0;
+      if (at < part.end) continue;
+      parts.shift();
+      if (this.#borrowed > parts.length) this.#borrowed = parts.length;
     }
-    return this.#count > 0;
+    return this.#found;
   }
 
-  #keep(bytes: Buffer, start: number, end: number): void {
-    const length = end - start;
-    this.#partsBytes += length;
-    if (length * 2 >= bytes.buffer.byteLength) {
-      this.#parts.push(new Part(bytes, start, end, false));
-      return;
-    }
-    // A small piece of a large chunk: copied, so that kept memory stays within twice the kept bytes.
+  /** Appends a copy, so that kept memory stays within twice the kept bytes. */
+  #copy({ buffer, start, end }: Part): void {
+    const parts = this.#parts;
     let at = start;
     while (at < end) {
-      let last = this.#parts[this.#parts.length - 1];
+      let last = parts[parts.length - 1];
       if (last === undefined || !last.growable || last.end === last.buffer.length) {
-        const size = last?.growable ? last.buffer.length * 2 : Math.max(1024, length);
-        last = new Part(Buffer.allocUnsafeSlow(Math.min(BLOCK_BYTES, size)), 0, 0, true);
-        this.#parts.push(last);
+        const bytes = last?.growable ? last.buffer.length * 2 : Math.max(FIRST_BLOCK_BYTES, end - at);
+        last = new Part(Buffer.allocUnsafeSlow(Math.min(BLOCK_BYTES, bytes)), 0, 0, true);
+        parts.push(last);
       }
-      const copied = bytes.copy(last.buffer, last.end, at, end);
+      const copied = buffer.copy(last.buffer, last.end, at, end);
       last.end += copied;
       at += copied;
     }
   }
-
-  #grow(): void {
-    const size = this.#buffers.length === 0 ? 16 : this.#buffers.length * 2;
-    const buffers = new Array<Buffer | null>(size).fill(null);
-    const starts = new Array<number>(size).fill(0);
-    const ends = new Array<number>(size).fill(0);
-    const offsets = new Array<number>(size).fill(0);
-    for (let i = 0; i < this.#count; i++) {
-      const at = (this.#first + i) & (this.#buffers.length - 1);
-      buffers[i] = this.#buffers[at] as Buffer;
-      starts[i] = this.#starts[at] as number;
-      ends[i] = this.#ends[at] as number;
-      offsets[i] = this.#offsets[at] as number;
-    }
-    this.#buffers = buffers;
-    this.#starts = starts;
-    this.#ends = ends;
-    this.#offsets = offsets;
-    this.#first = 0;
-  }
 }
-
-const EMPTY = Buffer.alloc(0);

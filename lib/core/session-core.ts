@@ -28,7 +28,7 @@ import {
 
 export interface CoreLimits {
   readonly messageBytes: number;
-  readonly inboxMessages: number;
+  readonly batchMessages: number;
   readonly outboxHighWater: number;
   readonly outboxHardCap: number;
   readonly replaySegments: number;
@@ -106,7 +106,7 @@ export class SessionCore<Message> implements FrameSink {
     this.limits = limits;
     this.holdMs = terms.holdMs;
     this.#holdExtraMs = holdExtraMs;
-    this.inbound = new Inbound(framing.decoder(limits), terms.window, limits.inboxMessages);
+    this.inbound = new Inbound(framing.decoder(limits), terms.window);
     this.outbound = new Outbound(framing.encoder(limits), { ...limits, peerWindow: terms.peerWindow });
     this.#reader = new FrameReader(this);
     this.#live = new Liveness(terms.heartbeatMs, limits.writeStallMs);

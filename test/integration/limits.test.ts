@@ -433,7 +433,7 @@ describe('a circuit that breaks a rule', () => {
 
 describe('memory', () => {
   it('a slow reader costs at most its window', async () => {
-    const limits = { messageBytes: 4096, inboxMessages: 16 };
+    const limits = { messageBytes: 4096, batchMessages: 16 };
     await using pair = await Pair.make({ framing: lengthPrefix(), shared: { window: 16_384, limits } });
     const { near, far } = await pair.open();
     for (let i = 0; i < 200; i++) near.send(Buffer.alloc(1000));

@@ -1066,7 +1066,7 @@ describe('liveness', () => {
 
 describe('flow control', () => {
   it('a window full of one-byte messages and a consumer that awaits drained() do not dead-lock', async () => {
-    const limits = { messageBytes: 2048, inboxMessages: 64, outboxHighWater: 512, outboxHardCap: 8192 };
+    const limits = { messageBytes: 2048, batchMessages: 64, outboxHighWater: 512, outboxHardCap: 8192 };
     await using pair = await Pair.make({ framing: lines(), shared: { window: 4096, limits } });
     const { near, far } = await pair.open();
     const served = echo(far);
@@ -1079,7 +1079,7 @@ describe('flow control', () => {
   });
 
   it('both ends echo awaiting drained() at once', async () => {
-    const limits = { messageBytes: 2048, inboxMessages: 16, outboxHighWater: 256, outboxHardCap: 8192 };
+    const limits = { messageBytes: 2048, batchMessages: 16, outboxHighWater: 256, outboxHardCap: 8192 };
     await using pair = await Pair.make({ framing: lines(), shared: { window: 4096, limits } });
     const { near, far } = await pair.open();
     let passes = 0;

@@ -56,7 +56,7 @@ export interface SidePlan {
   /** What the side does when all is sent. none: it ends because its peer does. */
   readonly ending: 'end' | 'close' | 'none';
   readonly window: number;
-  readonly inboxMessages: number;
+  readonly batchMessages: number;
   readonly outboxHighWater: number;
   readonly allowHalfOpen: boolean;
 }
@@ -242,7 +242,7 @@ function sideOf(random: Random, family: Family, messageBytes: number, leastWindo
     },
     ending: random.pick(['end', 'end', 'close', 'none'] as const),
     window: random.chance(0.5) ? leastWindow : random.pick([65_536 * 2, 2_097_152]),
-    inboxMessages: random.pick([1, 3, 1_024]),
+    batchMessages: random.pick([1, 3, 1_024]),
     outboxHighWater: random.pick([1, 4_096, 1_048_576]),
     allowHalfOpen: random.chance(0.3),
   };

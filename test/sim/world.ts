@@ -185,7 +185,7 @@ export class World {
 
   #limits(side: SidePlan): Partial<Limits> {
     const { messageBytes, socketBytes, connectMs, handshakeMs, tombstones } = this.plan;
-    const { inboxMessages, outboxHighWater } = side;
+    const { batchMessages, outboxHighWater } = side;
     const outboxHardCap = this.#hardCap(side);
     return {
       messageBytes,
@@ -194,7 +194,7 @@ export class World {
       handshakeMs,
       hookMs: this.#hookMs,
       tombstones,
-      inboxMessages,
+      batchMessages,
       outboxHighWater,
       outboxHardCap,
     };

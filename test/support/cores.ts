@@ -6,7 +6,7 @@ import { lines } from '../../lib/framing/lines.ts';
 
 export const LIMITS: CoreLimits = {
   messageBytes: 65_536,
-  inboxMessages: 1024,
+  batchMessages: 1024,
   outboxHighWater: 65_536,
   outboxHardCap: 1_048_576,
   replaySegments: 16_384,

@@ -36,7 +36,7 @@ describe('options', () => {
     const { processBytes, ...fixed } = limits;
     expect(fixed).to.deep.include({
       messageBytes: MIB,
-      inboxMessages: 1024,
+      batchMessages: 1024,
       outboxHighWater: MIB,
       outboxHardCap: 8 * MIB,
       replaySegments: 16_384,
@@ -91,7 +91,7 @@ describe('options', () => {
     }
     expect(refusal(() => parse({ limits: { windows: 1 } as never }))).to.include('limits.windows is not a limit');
     expect(refusal(() => parse({ limits: { toString: 1 } as never }))).to.include('limits.toString is not a limit');
-    expect(parse({ limits: { inboxMessages: undefined as never } }).limits.inboxMessages).to.equal(1024);
+    expect(parse({ limits: { batchMessages: undefined as never } }).limits.batchMessages).to.equal(1024);
   });
 
   it('let no message be larger than the window, framing included', () => {
