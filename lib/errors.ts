@@ -64,7 +64,8 @@ export type SessionErrorCode =
   | 'ERR_FRAMING_MISMATCH'
   | 'ERR_KEY_METHOD'
   | 'ERR_UNSUPPORTED'
-  | 'ERR_EXHAUSTED';
+  | 'ERR_EXHAUSTED'
+  | 'ERR_STORE';
 
 const table: Readonly<Record<SessionErrorCode, Row>> = {
   // -- blame: caller
@@ -170,6 +171,7 @@ const table: Readonly<Record<SessionErrorCode, Row>> = {
   ERR_KEY_METHOD: policy('the two ends share no way to agree on keys', 'behind a TLS terminator set tlsTerminated: true on the client'),
   ERR_UNSUPPORTED: policy('the other end asked for something that is not offered here', 'see the message, or update the older end'),
   ERR_EXHAUSTED: policy('an offset or generation would exceed 2^53-1', 'open a new session', false),
+  ERR_STORE: policy('the store cannot take or give records as it is', 'see the message: it names the setting or the limit', true),
 };
 
 /** All codes, for documentation and tests. */

@@ -18,4 +18,18 @@ export {
 export type { Alarm, Runtime } from './runtime.ts';
 export { type DrainOptions, type ListenOptions, SessionServer, type SessionServerEvents } from './server.ts';
 export { type CloseOptions, type SendOptions, Session, type SessionEvents, type SessionState, type SessionStats } from './session.ts';
+export type {
+  Claim,
+  ClaimRequest,
+  ClaimResult,
+  CreateResult,
+  Creation,
+  Found,
+  Store,
+  StoredHead,
+  StoredRecord,
+  StoreNumbers,
+  Write,
+  WriteResult,
+} from './stores/store.ts';
 export type { Abortable } from './waiters.ts';
