@@ -274,10 +274,15 @@ function continueReading(circuit: Circuit): void {
   circuit.continueReading();
 }
 
-/** Facts of a socket as far as they are known now. */
-export function circuitInfo(socket: Duplex, listener: string, secureElsewhere: boolean): CircuitInfo {
+/** Facts of a socket as far as they are known now. @param source who is at the other end of a proxy */
+export function circuitInfo(
+  socket: Duplex,
+  listener: string,
+  secureElsewhere: boolean,
+  source?: { readonly address: string; readonly port: number },
+): CircuitInfo {
   const tls = socket instanceof TLSSocket;
-  const remoteAddress = socket instanceof Socket ? (socket.remoteAddress ?? '') : '';
+  const remoteAddress = source?.address ?? (socket instanceof Socket ? (socket.remoteAddress ?? '') : '');
   const transport = tls ? 'tls' : !(socket instanceof Socket) ? 'duplex' : remoteAddress === '' ? 'unix' : 'tcp';
   const named = tls ? (socket as TLSSocket & { servername?: string | false }).servername : '';
   // Asked of a handshake that has failed, Node 20 crashes (its SSL is gone already). alpnProtocol is null until it is over.
@@ -286,7 +291,7 @@ export function circuitInfo(socket: Duplex, listener: string, secureElsewhere: b
   return {
     transport,
     remoteAddress,
-    remotePort: socket instanceof Socket ? (socket.remotePort ?? 0) : 0,
+    remotePort: source?.port ?? (socket instanceof Socket ? (socket.remotePort ?? 0) : 0),
     local: transport === 'unix' || transport === 'duplex' || isLoopback(remoteAddress),
     secure: tls || secureElsewhere,
     ...(shaken ? { tlsVersion: socket.getProtocol() ?? '' } : {}),

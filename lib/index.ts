@@ -8,6 +8,7 @@ export {
   type Address,
   type Hello,
   type Limits,
+  type ProxyProtocolOptions,
   type ResumeRequest,
   type SessionClientOptions,
   type SessionServerOptions,

@@ -160,6 +160,13 @@ export interface SessionServerOptions<Message> extends SharedOptions<Message> {
   readonly node?: number;
   /** Addresses exempt from per-address limits, because a proxy speaks for many clients. */
   readonly trustedProxies?: readonly string[];
+  /** Proxies that send a PROXY header, version 1 or 2, in front of each connection that listen() takes. */
+  readonly proxyProtocol?: ProxyProtocolOptions;
+}
+
+export interface ProxyProtocolOptions {
+  /** Their addresses or CIDR ranges. From these the header is needed, from all others it is refused. */
+  readonly trust: readonly string[];
 }
 
 export type Verdict = string | boolean;

@@ -1,6 +1,6 @@
 // SessionServer: listens, or is given connections, and announces sessions. Decisions are the Greeter's, handshakes are Greetings.
 import { EventEmitter } from 'node:events';
-import { type AddressInfo, createServer, type ListenOptions as NetListenOptions, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type ListenOptions as NetListenOptions, type Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { bareSession } from './bare.ts';
@@ -12,6 +12,7 @@ import { SessionError } from './errors.ts';
 import { Greeter } from './greeter.ts';
 import { Greeting } from './greeting.ts';
 import { integer, invalid, parseShared, type SessionServerOptions, type Settings } from './options.ts';
+import { ProxyGate } from './proxy-gate.ts';
 import { delay } from './runtime.ts';
 import type { Session } from './session.ts';
 import { type Abortable, aborted } from './waiters.ts';
@@ -52,6 +53,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
   readonly #settings: Settings<Message>;
   readonly #greeter: Greeter<Message>;
   readonly #budget: Budget;
+  readonly #gate: ProxyGate | undefined;
   readonly #listeners = new Set<Server>();
   readonly #sockets = new Set<Duplex>();
   readonly #sessions = new Map<string, Session<Message>>();
@@ -72,6 +74,8 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     this.#options = options;
     this.#settings = settings;
     this.#budget = processBudget(settings.limits.processBytes);
+    const tell = (error: SessionError, socket: Socket): void => this.#rejected(error, circuitInfo(socket, '', false));
+    this.#gate = options.proxyProtocol === undefined ? undefined : new ProxyGate(options.proxyProtocol, settings, tell);
     this.#greeter = new Greeter(options, settings, this.#budget, {
       opened: (session) => this.#opened(session),
       rejected: (error, circuit) => this.#rejected(error, circuit),
@@ -103,6 +107,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     if (signal?.aborted) throw aborted(signal);
     const where: NetListenOptions = path === undefined ? { port: port as number, host, backlog } : { path, backlog };
     const server = this.#makeServer(path ?? `${host}:${port}`);
+    this.#gate?.guard(server);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(where, () => {
@@ -129,8 +134,9 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
       socket.destroy();
       return;
     }
-    const info = circuitInfo(socket, listener, this.#options.tlsTerminated === true);
-    this.#tlsHandshakes.delete(`${info.remoteAddress} ${info.remotePort}`);
+    const source = socket instanceof Socket ? this.#gate?.sourceOf(socket) : undefined;
+    const info = circuitInfo(socket, listener, this.#options.tlsTerminated === true, source);
+    if (socket instanceof Socket) this.#tlsHandshakes.delete(`${socket.remoteAddress} ${socket.remotePort}`);
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
     if (!this.#greeter.admit(info)) {
@@ -194,6 +200,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     stop.abort();
     for (const socket of this.#sockets) socket.destroy();
     for (const socket of this.#tlsHandshakes.values()) socket.destroy();
+    this.#gate?.close();
     this.#greeter.registry.tombstones.clear();
     this.#greeter.registry.provisional.clear();
     await Promise.all(ends);
