@@ -30,6 +30,7 @@ const SIGNATURE_2: Buffer = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
 /** With CRLF (§2.1). */
 const TEXT_MOST_BYTES = 107;
 const BINARY_FIXED_BYTES = 16;
+const LOW_HALF = 15;
 /** Length of the address block by family (high four bits): IPv4, IPv6. Others, Unix sockets among them, name no address. */
 const ADDRESS_BYTES: ReadonlyMap<number, number> = new Map([
   [1, 4],
@@ -59,13 +60,13 @@ function parseBinary(bytes: Buffer): ProxyHeader | 'more' | 'bad' {
   if (bytes.length < BINARY_FIXED_BYTES) return 'more';
   const command = bytes[12] as number;
   const family = (bytes[13] as number) >> 4;
-  const transport = (bytes[13] as number) & 0x0f;
+  const transport = (bytes[13] as number) & LOW_HALF;
   const length = BINARY_FIXED_BYTES + bytes.readUInt16BE(14);
-  if (command >> 4 !== 2 || (command & 0x0f) > 1 || family > 3 || transport > 2 || length > PROXY_HEADER_MOST_BYTES) return 'bad';
+  if (command >> 4 !== 2 || (command & LOW_HALF) > 1 || family > 3 || transport > 2 || length > PROXY_HEADER_MOST_BYTES) return 'bad';
   if (bytes.length < length) return 'more';
   const size = ADDRESS_BYTES.get(family);
   // LOCAL: whatever stands in the address block is ignored (§2.2).
-  if ((command & 0x0f) === 0 || size === undefined) return { source: undefined, bytes: length };
+  if ((command & LOW_HALF) === 0 || size === undefined) return { source: undefined, bytes: length };
   if (length < BINARY_FIXED_BYTES + 2 * size + 4) return 'bad';
   const address = addressOf(bytes.subarray(BINARY_FIXED_BYTES, BINARY_FIXED_BYTES + size));
   return { source: { address, port: bytes.readUInt16BE(BINARY_FIXED_BYTES + 2 * size) }, bytes: length };
