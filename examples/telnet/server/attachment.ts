@@ -1,5 +1,5 @@
-// A client at a session: from the login on, until one of them goes. In: what is typed, commands, sizes. Out: to the program what is meant for
-// it; answers for what is meant for us, which only this client sees.
+// A client at a session: from the login on, until one of them goes. In: what is typed, commands, sizes. Out: to the program what is meant
+// for it; answers for what is meant for us, which only this client sees.
 
 import { Command } from '../protocol.ts';
 import type { WindowSize } from '../subnegotiation.ts';
@@ -196,4 +196,5 @@ export class Attachment implements Receiver {
 }
 
 /** Every mode off that a program may have switched on, and the normal screen; the text stays. */
-const LEAVE_SCREEN = `\x1b7\x1b[r\x1b8\x1b[0m\x1b>${[1, 1000, 1002, 1003, 1004, 1006, 2004, 1049].map((mode) => `\x1b[?${mode}l`).join('')}\x1b[?25h`;
+const MODES_OFF = [1, 1000, 1002, 1003, 1004, 1006, 2004, 1049].map((mode) => `\x1b[?${mode}l`).join('');
+const LEAVE_SCREEN = `\x1b7\x1b[r\x1b8\x1b[0m\x1b>${MODES_OFF}\x1b[?25h`;

@@ -1,5 +1,5 @@
-// The port. In: TCP connections. Out: by their first byte, TLS (looked at once more inside), sessions of ours, and telnet. Here too: what Node
-// cannot do about urgent data, done by a line of perl where there is one.
+// The port. In: TCP connections. Out: by their first byte, TLS (looked at once more inside), sessions of ours, and telnet. Here too: what
+// Node cannot do about urgent data, done by a line of perl where there is one.
 
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -29,7 +29,9 @@ const MOST_UNKNOWN = 256;
 const SEND_BUFFER_BYTES = 131_072;
 const PERL = [
   'open(my $s, "+<&=", 3) or die;',
-  `setsockopt($s, SOL_SOCKET, SO_OOBINLINE, pack("l", 1)) or die; setsockopt($s, SOL_SOCKET, SO_SNDBUF, pack("l", ${SEND_BUFFER_BYTES / 2})) or die`,
+  'setsockopt($s, SOL_SOCKET, SO_OOBINLINE, pack("l", 1)) or die;',
+  // Linux doubles it.
+  `setsockopt($s, SOL_SOCKET, SO_SNDBUF, pack("l", ${SEND_BUFFER_BYTES / 2})) or die`,
 ].join('');
 
 export class TelnetListener implements AsyncDisposable {

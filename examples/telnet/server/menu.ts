@@ -52,7 +52,8 @@ export function listing(shells: readonly Shell[]): string[] {
     const { columns, rows } = shell.screen.size;
     const state = shell.detachedMs === null ? whoLooks(shell) : `detached for ${duration(now - shell.detachedMs)}`;
     const title = shell.screen.title === '' ? '' : ` "${shell.screen.title.slice(0, TITLE_CHARACTERS)}"`;
-    const head = `${String(index + 1).padStart(3)}  ${shell.label.padEnd(10)} ${state}, ${duration(now - shell.createdMs)} old, ${columns}x${rows}${title}`;
+    const age = duration(now - shell.createdMs);
+    const head = `${String(index + 1).padStart(3)}  ${shell.label.padEnd(10)} ${state}, ${age} old, ${columns}x${rows}${title}`;
     const { lastLine } = shell.screen;
     return lastLine === '' ? [head] : [head, `       | ${lastLine.slice(0, 70)}`];
   });
@@ -62,7 +63,8 @@ function whoLooks(shell: Shell): string {
   const viewers = [...shell.viewers];
   const from = [...new Set(viewers.map(({ connection }) => connection.facts.circuit.remoteAddress || 'here'))].join(', ');
   const offline = viewers.length > 0 && viewers.every(({ connection }) => connection.offline);
-  return `${offline ? 'offline' : 'attached'} from ${from}${viewers.length > 1 ? ` (${viewers.length})` : ''}${shell.shared ? ', shared' : ''}`;
+  const count = viewers.length > 1 ? ` (${viewers.length})` : '';
+  return `${offline ? 'offline' : 'attached'} from ${from}${count}${shell.shared ? ', shared' : ''}`;
 }
 
 export function duration(ms: number): string {

@@ -1,6 +1,6 @@
-// A program on a pseudo-terminal. In: what is typed, sizes. Out: all that the program writes, to the last byte, and its exit. Of node-pty only
-// open() and resize() are used: its own reader loses the end of the output, and its own writer stops the whole process while the program
-// does not read.
+// A program on a pseudo-terminal. In: what is typed, sizes. Out: all that the program writes, to the last byte, and its exit. Of node-pty
+// only open() and resize() are used: its own reader loses the end of the output, and its own writer stops the whole process while the
+// program does not read.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chownSync, closeSync, constants, openSync, readdirSync, readFileSync, readSync, write } from 'node:fs';

@@ -1,5 +1,5 @@
-// One session: a program on a terminal, the screen that it has drawn, and whoever looks at it. In: what viewers type and how large they are.
-// Out: the program's output to all of them. It lives until its program ends; viewers come and go.
+// One session: a program on a terminal, the screen that it has drawn, and whoever looks at it. In: what viewers type and how large they
+// are. Out: the program's output to all of them. It lives until its program ends; viewers come and go.
 
 import { randomBytes } from 'node:crypto';
 import type { WindowSize } from '../subnegotiation.ts';
