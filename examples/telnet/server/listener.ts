@@ -45,7 +45,7 @@ export class TelnetListener implements AsyncDisposable {
   constructor(options: ListenerOptions) {
     this.#options = options;
     this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS }, (socket) =>
-      this.#connected(socket),
+      this.accept(socket),
     );
     // It never listens: connections are given to it.
     this.#tls =
@@ -67,20 +67,21 @@ export class TelnetListener implements AsyncDisposable {
     return this.#server.address() as AddressInfo;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    const closed = this.#server.listening ? once(this.#server, 'close') : Promise.resolve();
-    this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
-    await closed;
-  }
-
-  #connected(socket: Socket): void {
+  /** Takes a connection that was made elsewhere. */
+  accept(socket: Socket): void {
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
     socket.on('error', ignore);
     if (this.#unknown >= MOST_UNKNOWN) return this.#refuse(socket, 'too many connections that say nothing');
     if (!this.#inlineUrgent) repairUrgent(socket);
     this.#look(socket);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = this.#server.listening ? once(this.#server, 'close') : Promise.resolve();
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
   }
 
   /** Reads the first bytes, and puts them back. */

@@ -133,6 +133,11 @@ export class TelnetServer implements AsyncDisposable {
     return address;
   }
 
+  /** Takes a connection that was made elsewhere: by a listener of systemd's, or a test's. */
+  accept(socket: Socket): void {
+    this.#listener.accept(socket);
+  }
+
   /** Hangs up all sessions, and ends. */
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = this.#listener[Symbol.asyncDispose]();
