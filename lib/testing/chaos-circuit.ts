@@ -31,6 +31,8 @@ export interface Plan {
    * delivered, although the sender may be long gone: the old circuit that wakes up late.
    */
   readonly stall?: { readonly direction?: Direction; readonly after?: number; readonly ms?: number };
+  /** The target gets the same bytes a second time, over a connection that is made so much later; what it answers there is dropped. */
+  readonly copy?: { readonly afterMs: number };
 }
 
 /** What the proxy wants to know of its circuits. */

@@ -4,6 +4,7 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { SessionError } from '../errors.ts';
 import { ChaosCircuit, type CircuitObserver, type Cut, type Direction, type Plan } from './chaos-circuit.ts';
+import { CircuitCopy } from './chaos-copy.ts';
 import { reset } from './chaos-lane.ts';
 import { Random } from './random.ts';
 
@@ -45,6 +46,7 @@ export class ChaosProxy implements AsyncDisposable {
   readonly #circuits: Map<number, ChaosCircuit> = new Map();
   /** Sockets without a target: refused or in a black hole. */
   readonly #strays: Set<Socket> = new Set();
+  readonly #copies: CircuitCopy[] = [];
   readonly #planned: Plan[] = [];
   readonly #observer: CircuitObserver;
   #server: Server | undefined = undefined;
@@ -170,6 +172,7 @@ export class ChaosProxy implements AsyncDisposable {
     this.#stopListening();
     this.cutAll('rst');
     for (const stray of this.#strays) reset(stray);
+    for (const copy of this.#copies.splice(0)) void copy.close();
   }
 
   /** Listens again on the same port after kill(). */
@@ -182,8 +185,9 @@ export class ChaosProxy implements AsyncDisposable {
     this.#closed = true;
     const sockets = [...this.#strays];
     const gone = this.circuits.map((circuit) => circuit.closed);
+    const copies = this.#copies.map((copy) => copy.close());
     this.kill();
-    await Promise.all([...gone, ...sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)))]);
+    await Promise.all([...gone, ...copies, ...sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)))]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -203,11 +207,13 @@ export class ChaosProxy implements AsyncDisposable {
       if (plan.connect === 'refuse') reset(client);
       return;
     }
+    this.#circuits.set(index, new ChaosCircuit(index, client, this.#dial(), plan, this.#observer));
+    if (plan.copy !== undefined) this.#copies.push(new CircuitCopy(client, plan.copy.afterMs, () => this.#dial()));
+  }
+
+  #dial(): Socket {
     const { target } = this.#options;
-    const socket = connect(
-      'path' in target ? { path: target.path, allowHalfOpen: true } : { host: '127.0.0.1', ...target, allowHalfOpen: true },
-    );
-    this.#circuits.set(index, new ChaosCircuit(index, client, socket, plan, this.#observer));
+    return connect('path' in target ? { path: target.path, allowHalfOpen: true } : { host: '127.0.0.1', ...target, allowHalfOpen: true });
   }
 
   #planFor(index: number): Plan {

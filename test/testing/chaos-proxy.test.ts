@@ -385,6 +385,37 @@ describe('ChaosProxy timing', () => {
   });
 });
 
+describe('ChaosProxy copying', () => {
+  it('gives the target the same bytes a second time, and keeps the second answer to itself', async () => {
+    const read: ReturnType<typeof readAll>[] = [];
+    const onSocket = (socket: Socket): void => {
+      read.push(readAll(socket));
+      echo(socket);
+    };
+    await using setup = await proxied({ onSocket, plan: () => ({ copy: { afterMs: 0 } }) });
+    const client = new Client(setup.port);
+    client.socket.write('hel');
+    await setup.target.socket(1);
+    client.socket.end('lo');
+    await client.closed;
+    expect(client.received.toString()).to.equal('hello');
+    expect((await Promise.all(read)).map(({ bytes }) => bytes.toString())).to.deep.equal(['hello', 'hello']);
+  });
+
+  it('brings them although the client is gone, and drops them when the proxy ends', async () => {
+    await using setup = await proxied({ plan: (index) => ({ cutAfter: { up: 5 }, copy: { afterMs: index === 0 ? 20 : 60_000 } }) });
+    for (let i = 0; i < 2; i++) {
+      const client = new Client(setup.port);
+      client.socket.write('hello');
+      await client.closed;
+    }
+    const late = await readAll(await setup.target.socket(2));
+    expect(late.bytes.toString()).to.equal('hello');
+    await setup.proxy.close();
+    expect(setup.target.sockets.length).to.equal(3);
+  });
+});
+
 describe('ChaosProxy accepting', () => {
   it('refuses, and takes connections again on the same port', async () => {
     await using setup = await proxied({ onSocket: echo });
