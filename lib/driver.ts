@@ -95,8 +95,8 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     const { core } = this;
     const room = core.send(message, lend);
     const { circuit } = this.#flusher;
-    if (circuit === null) this.#account();
-    else this.#flusher.sent(circuit);
+    // Memory is counted a block at a time, and at the end of the tick.
+    if (circuit === null || this.#flusher.sent(circuit)) this.#account();
     if (!this.#budget.full) return room;
     core.outbound.needDrain = true;
     this.#budget.waitForRoom(this);

@@ -6,9 +6,6 @@ import type { Settings } from './options.ts';
 
 // transmit() and write() are synchronous, so one list serves all sessions.
 const outgoing: Buffer[] = [];
-/** This much not yet written is written at once instead of at the end of the tick. */
-const FLUSH_BYTES = 65_536;
-
 export class Flusher<Message> {
   readonly #core: SessionCore<Message>;
   readonly #settings: Settings<Message>;
@@ -25,11 +22,16 @@ export class Flusher<Message> {
     this.#written = written;
   }
 
-  /** The application has written a message. */
-  sent(circuit: Circuit): void {
-    const { outbound } = this.#core;
-    if (outbound.egress.filled && outbound.sendableBytes >= FLUSH_BYTES && this.#room(circuit) > 0) this.flush();
-    else this.schedule();
+  /** The application has written a message: full blocks go out at once, the rest at the end of the tick. @returns whether a block was full */
+  sent(circuit: Circuit): boolean {
+    const { egress } = this.#core.outbound;
+    const { filled } = egress;
+    if (filled) {
+      egress.filled = false;
+      if (!this.frozen) this.#write(circuit, this.#room(circuit), true);
+    }
+    if (!this.#scheduled) this.schedule();
+    return filled;
   }
 
   /** Flushes at the end of this tick; a full socket calls by itself when it has room. */
@@ -45,7 +47,7 @@ export class Flusher<Message> {
     const core = this.#core;
     // What #written would schedule below is for a later turn: a tick without end would let no byte in.
     this.#scheduled = true;
-    this.#write(circuit, this.#room(circuit));
+    this.#write(circuit, this.#room(circuit), false);
     if (core.halfCloses) circuit.end();
     this.#written();
     this.#scheduled = core.wantsTransmit && this.circuit === circuit && this.#room(circuit) > 0;
@@ -54,7 +56,7 @@ export class Flusher<Message> {
 
   /** Writes the last frames of a session that has ended, however full the socket is. */
   last(circuit: Circuit): void {
-    this.#write(circuit, Number.MAX_SAFE_INTEGER);
+    this.#write(circuit, Number.MAX_SAFE_INTEGER, false);
   }
 
   /** @internal */
@@ -63,9 +65,9 @@ export class Flusher<Message> {
     this.flush();
   }
 
-  #write(circuit: Circuit, budget: number): void {
+  #write(circuit: Circuit, budget: number, full: boolean): void {
     const now = this.#settings.runtime.now();
-    if (this.#core.transmit(outgoing, budget, now) === 0) return;
+    if (this.#core.transmit(outgoing, budget, now, full) === 0) return;
     circuit.write(outgoing);
     outgoing.length = 0;
     this.#core.queued(circuit.queuedBytes, now);

@@ -57,9 +57,9 @@ export class BareCore<Message> extends SessionCore<Message> {
   /** A peer without heartbeats may be slow for as long as it likes: a printer out of paper is not a dead circuit. */
   override queued(): void {}
 
-  override transmit(out: Buffer[], budget: number, now: number): number {
+  override transmit(out: Buffer[], budget: number, now: number, full = false): number {
     const { egress } = this.outbound;
-    egress.seal();
+    if (!full) egress.seal();
     let bytes = 0;
     while (this.outbound.cursor < egress.end && bytes < budget) {
       const segment = egress.replay.find(this.outbound.cursor);

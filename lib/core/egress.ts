@@ -17,6 +17,8 @@ export class Egress implements ByteWriter {
   readonly replay: ReplayBuffer;
   #slab: Slab | null = null;
   #regionStart = 0;
+  /** Stream offset of position 0 of the block, so that the end is one addition away. */
+  #origin = 0;
   #busy = false;
   readonly #checkLent: boolean;
   /** A slab was filled since this was last set back: there is enough for a write. */
@@ -32,7 +34,7 @@ export class Egress implements ByteWriter {
 
   /** Stream offset behind the last byte written. */
   get end(): number {
-    return this.replay.end + (this.position - this.#regionStart);
+    return this.#origin + this.position;
   }
 
   reserve(bytes: number): void {
@@ -69,18 +71,22 @@ export class Egress implements ByteWriter {
     this.copy(bytes, 0, bytes.length);
   }
 
+  /** The stream begins at this offset. */
+  begin(offset: number): void {
+    this.replay.begin(offset);
+    this.#region(this.position);
+  }
+
   /** Turns what was written since the last call into a segment, ready to be sent. */
   seal(): void {
-    if (this.position === this.#regionStart) return;
-    this.replay.push(new Segment(this.buffer, this.#regionStart, this.position, this.replay.end, this.#slab));
+    if (!this.#close()) return;
     const next = this.position + ROOM_BYTES;
     if (next + REGION_LEAST_BYTES > this.buffer.length) {
       this.#busy = true;
       this.#drop();
-      return;
+    } else {
+      this.#region(next);
     }
-    this.#regionStart = next;
-    this.position = next;
   }
 
   /** Takes back what was written from `offset` on; nothing of it may have been sent. */
@@ -91,8 +97,8 @@ export class Egress implements ByteWriter {
       return;
     }
     this.position = this.#regionStart;
-    this.#drop();
     this.replay.truncate(offset);
+    this.#drop();
   }
 
   /** Called when everything written is acked, so that an idle session owns no memory. */
@@ -106,34 +112,43 @@ export class Egress implements ByteWriter {
   /** Drops all bytes, sent or not; offsets stay as they are. */
   clear(): void {
     this.seal();
-    this.#drop();
     this.replay.clear();
+    this.#drop();
   }
 
   #open(bytes: number): void {
     if (this.#slab !== null) {
       this.#busy = true;
       this.filled = true;
-      if (this.position > this.#regionStart) {
-        this.replay.push(new Segment(this.buffer, this.#regionStart, this.position, this.replay.end, this.#slab));
-        this.#regionStart = this.position;
-      }
+      this.#close();
       this.#drop();
     }
     const slab = takeSlab(this.#busy || bytes > MAX_RESERVE);
     slab.uses++;
     this.#slab = slab;
     this.buffer = slab.buffer;
-    this.#regionStart = ROOM_BYTES;
-    this.position = ROOM_BYTES;
+    this.#region(ROOM_BYTES);
+  }
+
+  /** The open region becomes a segment. @returns false when it is empty */
+  #close(): boolean {
+    if (this.position === this.#regionStart) return false;
+    this.replay.push(new Segment(this.buffer, this.#regionStart, this.position, this.replay.end, this.#slab));
+    return true;
+  }
+
+  /** An empty region begins here, behind everything that is sealed. */
+  #region(start: number): void {
+    this.#regionStart = start;
+    this.position = start;
+    this.#origin = this.replay.end - start;
   }
 
   #drop(): void {
     const slab = this.#slab;
     this.#slab = null;
     this.buffer = NONE;
-    this.#regionStart = 0;
-    this.position = 0;
+    this.#region(0);
     // Its segments keep it in use. Without any, nothing was sent from it that has not been released before.
     if (slab !== null) releaseSlab(slab, true);
   }
@@ -155,5 +170,6 @@ export class Egress implements ByteWriter {
     const segment = new Segment(view, 0, view.length, this.replay.end, null);
     if (this.#checkLent) segment.sum = checksum(view);
     this.replay.push(segment);
+    this.#region(this.position);
   }
 }

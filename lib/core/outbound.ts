@@ -37,6 +37,8 @@ export class Outbound<Message> {
   spoilt = false;
   /** send() returned false and the application waits for room. */
   needDrain = false;
+  // Up to this offset no limit is near. It only ever lags behind: `sent` and the base move forward.
+  #ample = 0;
 
   constructor(encoder: Encoder<Message>, limits: OutboundLimits) {
     this.#encoder = encoder;
@@ -47,7 +49,7 @@ export class Outbound<Message> {
 
   /** A fresh one goes on where another process was. */
   restore(base: number, sent: number, peerLimit: number): void {
-    this.egress.replay.begin(base);
+    this.egress.begin(base);
     this.cursor = base;
     this.sent = sent;
     this.peerAcked = base;
@@ -103,14 +105,7 @@ export class Outbound<Message> {
       throw error;
     }
     const after = egress.end;
-    const limits = this.#limits;
-    const held = after - egress.replay.base;
-    if (held > limits.outboxHardCap || after - before > limits.peerWindow || after > Number.MAX_SAFE_INTEGER - 1)
-      this.#refuse(before, after);
-    if (after - this.sent > limits.outboxHighWater || held * 2 > limits.outboxHardCap) {
-      this.needDrain = true;
-      return false;
-    }
+    if (after > this.#ample) return this.#admit(before, after);
     return !this.needDrain;
   }
 
@@ -148,25 +143,26 @@ export class Outbound<Message> {
     this.syncOut = -1;
   }
 
+  /** Makes everything written ready for transmit(), if anything may go out: else each flush at a closed window would leave a segment. */
+  seal(): void {
+    if (this.sendableBytes > 0) this.egress.seal();
+  }
+
   /** True when transmit() could fill an ACK into the room in front of its first byte. */
   get carriesAck(): boolean {
-    if (this.sendableBytes <= 0) return false;
-    this.egress.seal();
+    if (this.cursor >= this.peerLimit) return false;
     const segment = this.egress.replay.find(this.cursor);
     return segment !== undefined && segment.circuit === 0 && segment.slab !== null && segment.offset === this.cursor;
   }
 
   /**
-   * Pushes DATA frames from the cursor on. `acked` ≥ 0: fills an ACK in front (only when carriesAck).
+   * Pushes DATA frames from the cursor on, of what is sealed. `acked` ≥ 0: fills an ACK in front (only when carriesAck).
    * @returns bytes pushed; the budget is exceeded by at most one frame
    */
   transmit(out: Buffer[], budget: number, circuit: number, acked: number, limit: number): number {
-    // Sealed only when something goes out: else each flush at a closed window would leave a segment.
-    if (this.sendableBytes <= 0) return 0;
-    const egress = this.egress;
-    egress.seal();
-    egress.filled = false;
-    const end = this.cursor + this.sendableBytes;
+    const { egress, peerLimit } = this;
+    const sealed = egress.replay.end;
+    const end = sealed < peerLimit ? sealed : peerLimit;
     let bytes = 0;
     let ackBytes = acked >= 0 ? ACK_FRAME_BYTES : 0;
     while (this.cursor < end && bytes < budget) {
@@ -255,6 +251,22 @@ export class Outbound<Message> {
       // A peer may have acked half a message; then what is left cannot be cut. The count in bytes still tells of it.
     }
     return { messages, bytes: bytes.length };
+  }
+
+  /** Holds a message against all limits. @returns false when the application should wait. @throws where there is no room at all */
+  #admit(before: number, after: number): boolean {
+    const limits = this.#limits;
+    const { base } = this.egress.replay;
+    if (after - base > limits.outboxHardCap || after - before > limits.peerWindow || after > Number.MAX_SAFE_INTEGER - 1)
+      this.#refuse(before, after);
+    this.#ample = Math.min(
+      this.sent + limits.outboxHighWater,
+      base + limits.outboxHardCap / 2,
+      base + limits.peerWindow,
+      Number.MAX_SAFE_INTEGER - 1,
+    );
+    if (after - this.sent > limits.outboxHighWater || (after - base) * 2 > limits.outboxHardCap) this.needDrain = true;
+    return !this.needDrain;
   }
 
   #advance(bytes: number): void {

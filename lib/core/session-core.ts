@@ -517,10 +517,12 @@ export class SessionCore<Message> implements FrameSink {
 
   /**
    * Pushes what the circuit should carry now, as few buffers as possible.
-   * @param budget bytes that the circuit's socket may still queue. @returns bytes pushed
+   * @param budget bytes that the circuit's socket may still queue
+   * @param full only blocks that are full: one that is being written into waits for more. @returns bytes pushed
    */
-  transmit(out: Buffer[], budget: number, now: number): number {
+  transmit(out: Buffer[], budget: number, now: number, full = false): number {
     if (budget <= 0 || this.#state === 'detached' || this.#state === 'lingering') return 0;
+    if (!full) this.outbound.seal();
     const { inbound, outbound } = this;
     const control = this.#control;
     const open = this.#state !== 'closed';

@@ -255,7 +255,7 @@ function staysBounded<Message>(subject: Subject<Message>): void {
         }
         if (over) return;
         expect(decoder.residueBytes).to.be.at.most(many + overheadBytes);
-        expect(counts.largestAllocation).to.be.at.most(2 * Math.max(decoder.residueBytes, 64));
+        expect(counts.largestAllocation).to.be.at.most(4 * Math.max(decoder.residueBytes, 64));
       }
     });
     expect(over, 'the message came to its end or to the limit').to.equal(true);

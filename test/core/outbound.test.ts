@@ -17,6 +17,7 @@ function outboundOf(limits: Partial<OutboundLimits> = {}): Outbound<string> {
 /** The DATA that one circuit carries now, as offset:text. */
 function carry(outbound: Outbound<string>, budget = Number.MAX_SAFE_INTEGER, circuit = 1): string[] {
   const out: Buffer[] = [];
+  outbound.seal();
   const bytes = outbound.transmit(out, budget, circuit, -1, 0);
   const all = Buffer.concat(out);
   expect(bytes).to.equal(all.length);
@@ -89,6 +90,7 @@ describe('outbound', () => {
     }
     outbound.send(Buffer.from('second'), false);
     const out: Buffer[] = [];
+    outbound.seal();
     outbound.transmit(out, Number.MAX_SAFE_INTEGER, 1, -1, 0);
     const bodies = framesIn(Buffer.concat(out)).map(({ body }) => body.subarray(8).toString('latin1'));
     expect(bodies.join('')).to.equal('\0\0\0\x05first\0\0\0\x06second');
@@ -182,6 +184,7 @@ describe('outbound', () => {
     const outbound = new Outbound(lengthPrefix().encoder({ messageBytes }), { ...LIMITS, peerWindow: 400_000, outboxHardCap: 900_000 });
     outbound.send(Buffer.alloc(300_000, 7), true);
     const out: Buffer[] = [];
+    outbound.seal();
     outbound.transmit(out, Number.MAX_SAFE_INTEGER, 1, -1, 0);
     expect(framesIn(Buffer.concat(out)).map(({ body }) => body.length - 8)).to.deep.equal([4, 131_072, 131_072, 300_000 - 2 * 131_072]);
   });
@@ -199,6 +202,7 @@ describe('outbound', () => {
   it('fills the ACK and the header into the room in front', () => {
     const outbound = outboundOf();
     outbound.send('abc', false);
+    outbound.seal();
     expect(outbound.carriesAck).to.equal(true);
     const out: Buffer[] = [];
     const bytes = outbound.transmit(out, Number.MAX_SAFE_INTEGER, 1, 77, 1077);
@@ -266,6 +270,7 @@ describe('outbound', () => {
     const outbound = new Outbound(framing.encoder({ messageBytes: 100 }), LIMITS);
     outbound.send(Buffer.alloc(50, 0xff), false);
     const out: Buffer[] = [];
+    outbound.seal();
     outbound.transmit(out, 1000, 1, -1, 0);
     expect(outbound.ack(10, 1000, true, 1)).to.equal(null);
     expect(outbound.unconfirmed(framing.decoder({ messageBytes: 100 }))).to.deep.equal({ messages: [], bytes: 44 });

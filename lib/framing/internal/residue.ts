@@ -11,8 +11,8 @@ export class Residue {
   bytes = 0;
 
   /**
-   * Appends a copy of source[start, end). The capacity doubles, so that a message of n bytes costs at most 2n of copying,
-   * and follows what has arrived: a peer that only announces a large message gets no memory for it.
+   * Appends a copy of source[start, end). The capacity doubles, so that a message of n bytes costs at most 2n of copying, and follows
+   * what has arrived: a peer that only announces a large message gets no memory for it. With a quarter here it gets all that it needs.
    * @param most The largest size that the residue can come to.
    */
   append(source: Buffer, start: number, end: number, most: number): void {
@@ -53,7 +53,8 @@ export class Residue {
   }
 
   #grow(needed: number, most: number): void {
-    const grown = Buffer.allocUnsafe(Math.min(Math.max(FIRST_BYTES, needed * 2), Math.max(needed, most)));
+    const ahead = needed * 4 >= most ? most : Math.max(FIRST_BYTES, needed * 2);
+    const grown = Buffer.allocUnsafe(Math.min(ahead, Math.max(needed, most)));
     this.buffer.copy(grown, 0, 0, this.bytes);
     this.buffer = grown;
   }
