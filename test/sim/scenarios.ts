@@ -29,6 +29,8 @@ const OWN_DECISIONS: readonly SessionErrorCode[] = [
   'ERR_CLOSE_TIMEOUT',
   'ERR_DESTROYED',
   'ERR_EXPIRED',
+  // Its last ACK may lie unread at a server that sleeps, which then wakes, and is done.
+  'ERR_GAVE_UP',
   'ERR_REPLACED',
   'ERR_SHUTDOWN',
 ];
