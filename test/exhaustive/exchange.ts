@@ -7,11 +7,13 @@ import type { SessionError } from '../../lib/errors.ts';
 import { lines } from '../../lib/framing/lines.ts';
 import { SessionServer } from '../../lib/server.ts';
 import type { Session } from '../../lib/session.ts';
+import { History } from '../../lib/testing/history.ts';
 import { Random } from '../../lib/testing/random.ts';
 import { Clock, Host } from '../sim/clock.ts';
 import { type Fate, unharmed } from '../sim/lane.ts';
 import { Network } from '../sim/network.ts';
 import { Trace } from '../sim/trace.ts';
+import { Witness } from '../sim/witness.ts';
 
 export const UP: readonly string[] = ['', 'one', 'two', 'x'.repeat(70), 'four', 'five'];
 export const WELCOME = 'welcome';
@@ -71,6 +73,7 @@ export async function exchange(options: Exchange): Promise<Seen> {
 class Script {
   readonly #options: Exchange;
   readonly #clock: Clock = new Clock(new Trace(false));
+  readonly #witness: Witness;
   readonly #network: Network;
   readonly #serverHost: Host;
   readonly #clientHost: Host;
@@ -99,7 +102,12 @@ class Script {
     const { chunkBytes, challenge, heartbeatMs, delayMs } = options;
     const network = { transport: 'duplex', highWaterMark: 16_384, delayMs, jitterMs: 0, capacity: 65_536 } as const;
     const lanes = { ...network, chunkBytes, together: true, resetOvertakes: true };
-    this.#network = new Network(this.#clock, new Random(2), lanes, host('outside'), () => {});
+    this.#witness = new Witness(this.#clock, new History(), false);
+    this.#network = new Network(this.#clock, new Random(2), lanes, {
+      outside: host('outside'),
+      witness: this.#witness,
+      complain: () => {},
+    });
     const limits = { handshakeMs: 1_000, hookMs: 1_000, messageBytes: 1_000, outboxHighWater: 20_000 };
     const shared = { framing: lines(), heartbeatMs, window: 4_096, limits };
     this.#server = new SessionServer({ ...shared, runtime: this.#serverHost, challenge });

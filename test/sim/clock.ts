@@ -3,6 +3,7 @@
 
 import type { Alarm, Runtime } from '../../lib/runtime.ts';
 import { Random } from '../../lib/testing/random.ts';
+import { Coverage } from './coverage.ts';
 import type { Trace } from './trace.ts';
 
 interface Entry {
@@ -24,6 +25,7 @@ export class Clock {
   /** Events run so far. */
   events: number = 0;
   readonly trace: Trace;
+  readonly coverage: Coverage = new Coverage();
   readonly #heap: Entry[] = [];
   readonly #deferred: (() => void)[] = [];
   #serial = 0;
@@ -159,6 +161,9 @@ export class Host implements Runtime {
   readonly #slack: Random;
   // Monotonic clocks begin anywhere: a time of one process means nothing in another.
   readonly #epochMs: number;
+  // What steps have added to this process's clock, and what it has lost in suspensions.
+  #skewMs = 0;
+  #toldMs = 0;
   readonly #armed = new Map<Alarm, Entry>();
 
   constructor(name: string, clock: Clock, random: Random, options: HostOptions) {
@@ -176,7 +181,9 @@ export class Host implements Runtime {
   }
 
   now(): number {
-    return this.#clock.nowMs + this.#epochMs;
+    // Monotonic, whatever happens to it.
+    this.#toldMs = Math.max(this.#toldMs, this.#clock.nowMs + this.#epochMs + this.#skewMs);
+    return this.#toldMs;
   }
 
   arm(alarm: Alarm, atMs: number): void {
@@ -184,12 +191,14 @@ export class Host implements Runtime {
     this.disarm(alarm);
     alarm.dueMs = atMs;
     const lateMs = this.#options.alarmSlackMs === 0 ? 0 : this.#slack.integer(0, this.#options.alarmSlackMs);
+    const dueMs = this.#worldMs(atMs);
     const ring = (): void => {
+      if (this.#clock.nowMs > dueMs + 1) this.#clock.coverage.count('late alarm');
       this.#armed.delete(alarm);
       alarm.dueMs = Infinity;
       alarm.ring(this.now());
     };
-    this.#armed.set(alarm, this.#clock.at(atMs - this.#epochMs + lateMs, this, ring, true));
+    this.#armed.set(alarm, this.#clock.at(dueMs + lateMs, this, ring, true));
   }
 
   disarm(alarm: Alarm): void {
@@ -218,9 +227,35 @@ export class Host implements Runtime {
     this.#clock.at(this.#clock.nowMs, this, () => task(argument));
   }
 
-  /** Stops everything here for a while, as SIGSTOP does: nothing rings, nothing is read. */
-  suspend(ms: number): void {
-    this.suspendedUntilMs = Math.max(this.suspendedUntilMs, this.#clock.nowMs + ms);
+  /**
+   * Stops everything here for a while, as SIGSTOP does: nothing rings, nothing is read.
+   * @param clockStops the clock stands still as well, as in a machine that sleeps
+   */
+  suspend(ms: number, clockStops: boolean = false): void {
+    const { coverage, nowMs } = this.#clock;
+    coverage.count(this.name === 'server' ? 'server suspended' : 'client suspended');
+    const untilMs = Math.max(this.suspendedUntilMs, nowMs + ms);
+    if (clockStops) {
+      coverage.count('clock stood still in a suspension');
+      this.#step(Math.max(nowMs, this.suspendedUntilMs) - untilMs);
+    }
+    this.suspendedUntilMs = untilMs;
+  }
+
+  /** The clock jumps ahead, as where a virtual machine was moved: what was due meanwhile rings late. */
+  stepForward(ms: number): void {
+    this.#clock.coverage.count('clock stepped forward');
+    this.#step(ms);
+  }
+
+  #step(ms: number): void {
+    this.#skewMs += ms;
+    for (const alarm of [...this.#armed.keys()]) this.arm(alarm, alarm.dueMs);
+  }
+
+  /** When the world has that time of this process's clock. */
+  #worldMs(atMs: number): number {
+    return atMs - this.#epochMs - this.#skewMs;
   }
 
   /** When a suspended process gets to this. */

@@ -1,24 +1,41 @@
 // What goes wrong, and when: decides the fate of each dial from a plan's rates, until faults stop.
 
+import { Frame, Kind } from '../../lib/core/wire.ts';
 import { Random } from '../../lib/testing/random.ts';
-import { type Fate, unharmed } from './lane.ts';
+import { type Aim, type Fate, unharmed } from './lane.ts';
 import type { Dial } from './network.ts';
 import type { Plan } from './plan.ts';
 
 /** UNKNOWN is believed after three answers in a row; a world with more wrong answers than this would be a different one. */
 const STRANGERS_MOST = 2;
 
+/** What a circuit may be cut inside of: what begins it, what ends it, and what must be repeated. */
+const AIMS: readonly Pick<Aim, 'direction' | 'flight' | 'type'>[] = [
+  ...[Kind.RESUME, Kind.OPEN].map((type) => ({ direction: 'up', flight: true, type }) as const),
+  ...[Kind.OPENED, Kind.RESUMED, Kind.CHALLENGE].map((type) => ({ direction: 'down', flight: true, type }) as const),
+  ...[Frame.CONFIRM, Frame.PROOF].map((type) => ({ direction: 'up', flight: false, type }) as const),
+  ...(['up', 'down'] as const).flatMap((direction) =>
+    [Frame.DATA, Frame.ACK, Frame.SYNC, Frame.END, Frame.CLOSE].map((type) => ({ direction, flight: false, type }) as const),
+  ),
+];
+
+const LAST_WORDS = AIMS.filter(({ direction, flight, type }) => direction === 'down' && !flight && type === Frame.CLOSE);
+
 export class Faults {
   healed: boolean = false;
   /** Until then every dial ends in a hole. */
   darkUntilMs: number = 0;
+  /** The first dial behind the dark gets through at once. */
+  prompt: boolean = false;
   readonly #plan: Plan;
   readonly #random: Random;
+  readonly #aims: Random;
   #strangers = 0;
 
   constructor(plan: Plan) {
     this.#plan = plan;
     this.#random = new Random(plan.seed, 2);
+    this.#aims = new Random(plan.seed, 7);
   }
 
   /** A session is on a circuit: the wrong answers before it do not count any more. */
@@ -32,6 +49,10 @@ export class Faults {
     const { faults, connectMs } = this.#plan;
     if (this.healed) return { kind: 'server', fate: unharmed, delayMs: random.integer(0, 2) };
     if (nowMs < this.darkUntilMs) return { kind: 'refused', delayMs: Math.min(100, this.darkUntilMs - nowMs) };
+    if (this.prompt) {
+      this.prompt = false;
+      return { kind: 'server', fate: this.#fate(), delayMs: 0 };
+    }
     const delayMs = random.chance(0.2) ? random.integer(0, connectMs) : random.integer(0, 30);
     if (random.chance(faults.refuseChance)) return { kind: 'refused', delayMs };
     if (random.chance(faults.holeChance)) return random.chance(0.5) ? { kind: 'hole' } : { kind: 'mute', delayMs };
@@ -80,6 +101,18 @@ export class Faults {
       stallUp: stallAfter(),
       stallDown: stallAfter(),
       stallMs: Math.floor(random.next() * random.pick([50, 1_000, 10_000, 60_000])),
+      aim: this.#aim(),
+    };
+  }
+
+  #aim(): Aim | null {
+    const random = this.#aims;
+    const { faults, family } = this.#plan;
+    if (faults.aimChance === 0 || !random.chance(faults.aimChance)) return null;
+    return {
+      ...random.pick(family === 'evict' ? LAST_WORDS : AIMS),
+      skip: random.chance(0.7) ? 0 : random.integer(1, 5),
+      part: random.chance(0.3) ? 0 : random.next(),
     };
   }
 

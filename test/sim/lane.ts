@@ -3,7 +3,9 @@
 
 import type { Random } from '../../lib/testing/random.ts';
 import type { Clock } from './clock.ts';
+import type { FaultKind } from './coverage.ts';
 import type { Loss, PipeEnd } from './pipe.ts';
+import type { Watch } from './witness.ts';
 
 /** How bytes travel. All times in milliseconds, all sizes in bytes. */
 export interface LaneOptions {
@@ -35,6 +37,19 @@ export interface Fate {
   readonly stallUp: number;
   readonly stallDown: number;
   readonly stallMs: number;
+  /** Cut inside a frame or flight that is chosen by what it is; null: nowhere. */
+  readonly aim: Aim | null;
+}
+
+export interface Aim {
+  readonly direction: 'up' | 'down';
+  readonly flight: boolean;
+  /** Kind of the flight, or type of the frame. */
+  readonly type: number;
+  /** So many of them pass before. */
+  skip: number;
+  /** How much of it arrives, below 1. */
+  readonly part: number;
 }
 
 export const unharmed: Fate = {
@@ -48,6 +63,7 @@ export const unharmed: Fate = {
   stallUp: Infinity,
   stallDown: Infinity,
   stallMs: 0,
+  aim: null,
 };
 
 interface Piece {
@@ -64,8 +80,10 @@ export class Lane {
   cutAfter: number = Infinity;
   stallAfter: number = Infinity;
   dead: boolean = false;
-  /** Sees what goes in, for traces and for attackers who listen. */
+  /** Sees what goes in, for attackers who listen. */
   tap: ((bytes: Buffer) => void) | null = null;
+  /** Sees what is written, and how far it comes. */
+  watch: Watch | null = null;
   readonly to: PipeEnd;
   readonly from: PipeEnd;
   readonly #clock: Clock;
@@ -78,6 +96,7 @@ export class Lane {
   #stalledUntilMs = 0;
   #scheduled = false;
   #sunk = false;
+  #cutKind: FaultKind = 'cut at a byte';
 
   constructor(link: Link, from: PipeEnd, to: PipeEnd, clock: Clock, options: LaneOptions, random: Random) {
     this.#link = link;
@@ -116,7 +135,10 @@ export class Lane {
 
   /** The sender resets the connection. */
   reset(): void {
-    if (this.#options.resetOvertakes && this.#stalledUntilMs <= this.#clock.nowMs) this.#pieces = [];
+    if (this.#options.resetOvertakes && this.#stalledUntilMs <= this.#clock.nowMs) {
+      if (this.#pieces.length > 0) this.#clock.coverage.count('a RST overtakes bytes');
+      this.#pieces = [];
+    }
     this.mark('rst');
   }
 
@@ -130,6 +152,14 @@ export class Lane {
   kill(): void {
     this.dead = true;
     this.#pieces = [];
+  }
+
+  /** To be cut when so many bytes have arrived, or at once if they have. */
+  cutAt(bytes: number, kind: FaultKind): void {
+    const at = Math.max(bytes, this.passed);
+    if (this.#link.healed || at >= this.cutAfter) return;
+    this.cutAfter = at;
+    this.#cutKind = kind;
   }
 
   /** Faults have stopped: what was held back comes now. */
@@ -173,6 +203,7 @@ export class Lane {
       if (this.passed >= this.stallAfter) {
         this.stallAfter = Infinity;
         this.#stalledUntilMs = this.#clock.nowMs + this.#link.fate.stallMs;
+        this.#clock.coverage.count('stall, and late delivery');
         break;
       }
       this.#pieces.shift();
@@ -188,11 +219,32 @@ export class Lane {
     const bytes = piece.bytes as Buffer;
     const part = Math.min(bytes.length, this.cutAfter - this.passed);
     this.passed += part;
+    this.#count(part);
     if (part > 0) this.to.receive(part === bytes.length ? bytes : bytes.subarray(0, part));
+    this.watch?.progress();
     if (this.passed < this.cutAfter) return;
     this.kill();
-    this.#link.cut();
+    this.#link.cut(this.#cutKind);
   }
+
+  #count(bytes: number): void {
+    const { coverage } = this.#clock;
+    if (bytes === 1) coverage.count('pieces of 1 byte');
+    if (bytes >= 32_768) coverage.count('pieces of 32 KiB and more');
+    if (this.#options.delayMs >= 100) coverage.count('delay of 100 ms and more');
+  }
+}
+
+export type LinkKind = 'server' | 'stranger' | 'forger' | 'mute' | 'attacker';
+
+/** All that makes a link, but for its clock and its random numbers. */
+export interface LinkPlan {
+  readonly client: PipeEnd;
+  readonly server: PipeEnd;
+  readonly fate: Fate;
+  readonly kind: LinkKind;
+  readonly options: LaneOptions;
+  readonly onCut: () => void;
 }
 
 export class Link {
@@ -201,18 +253,28 @@ export class Link {
   readonly up: Lane;
   readonly down: Lane;
   readonly fate: Fate;
+  /** Who answers the dial. */
+  readonly kind: LinkKind;
   broken: boolean = false;
-  #healed = false;
+  healed: boolean = false;
+  /** Its aimed cut has been made. */
+  aimed: boolean = false;
+  /** What the flights on it said: the generation that was dialed, the session, and that both ends have taken it for a circuit. */
+  generation: number = 0;
+  sessionId: string = '';
+  established: boolean = false;
   readonly #clock: Clock;
   readonly #onCut: () => void;
   readonly #together: boolean;
 
-  constructor(client: PipeEnd, server: PipeEnd, fate: Fate, options: LaneOptions, clock: Clock, random: Random, onCut: () => void) {
+  constructor(plan: LinkPlan, clock: Clock, random: Random) {
+    const { client, server, fate, options } = plan;
+    this.kind = plan.kind;
     this.client = client;
     this.server = server;
     this.fate = fate;
     this.#clock = clock;
-    this.#onCut = onCut;
+    this.#onCut = plan.onCut;
     this.#together = options.together;
     this.up = new Lane(this, client, server, clock, options, random);
     this.down = new Lane(this, server, client, clock, options, random);
@@ -224,13 +286,19 @@ export class Link {
     this.down.cutAfter = fate.cutDown;
     this.up.stallAfter = fate.stallUp;
     this.down.stallAfter = fate.stallDown;
-    if (fate.cutAfterMs !== Infinity) clock.after(fate.cutAfterMs, null, () => this.#healed || this.cut());
+    if (fate.cutAfterMs !== Infinity) clock.after(fate.cutAfterMs, null, () => this.healed || this.cut('cut at a time'));
+  }
+
+  /** Nothing has happened to it, and both ends use it. */
+  get whole(): boolean {
+    return !this.broken && !this.client.destroyed && !this.server.destroyed;
   }
 
   /** Over: each end that is to learn of it does so in its own time, the others find out by themselves. */
-  cut(): void {
+  cut(kind: FaultKind): void {
     if (this.broken) return;
     this.broken = true;
+    this.#countCut(kind);
     const { tailBytes, clientLearnsMs, serverLearnsMs } = this.fate;
     this.#clock.trace.note(this.#clock.nowMs, this.client.name, 'cut', this.up.passed);
     for (const lane of [this.up, this.down]) {
@@ -245,9 +313,22 @@ export class Link {
 
   heal(): void {
     if (this.broken) return;
-    this.#healed = true;
+    this.healed = true;
     this.up.heal();
     this.down.heal();
+  }
+
+  #countCut(kind: FaultKind): void {
+    const { coverage } = this.#clock;
+    const { tailBytes, clientLearnsMs, serverLearnsMs, how } = this.fate;
+    coverage.count(kind);
+    if (clientLearnsMs === Infinity) coverage.count('half-open: the client does not learn');
+    if (serverLearnsMs === Infinity) coverage.count('half-open: the server does not learn');
+    if (clientLearnsMs === Infinity || serverLearnsMs === Infinity) {
+      if (tailBytes > 0) coverage.count('half-open: bytes still come behind the cut');
+    } else {
+      coverage.count(how === 'fin' ? 'end by FIN' : 'end by RST');
+    }
   }
 
   #learn(end: PipeEnd, ms: number): void {

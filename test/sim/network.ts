@@ -3,12 +3,12 @@
 
 import type { Duplex } from 'node:stream';
 import { encodeRejected, setMac } from '../../lib/core/handshake.ts';
-import { type CloseCode, FLIGHT_HEADER_BYTES, FlightAt, Kind, RejectCode } from '../../lib/core/wire.ts';
+import { type CloseCode, FLIGHT_HEADER_BYTES, FlightAt, Kind, RejectCode, VERSION } from '../../lib/core/wire.ts';
 import type { Random } from '../../lib/testing/random.ts';
 import type { Clock, Host } from './clock.ts';
-import { Describer } from './describe.ts';
-import { type Fate, type LaneOptions, Link, unharmed } from './lane.ts';
+import { type Fate, type LaneOptions, Link, type LinkKind, unharmed } from './lane.ts';
 import { asDuplex, PipeEnd } from './pipe.ts';
+import type { Witness } from './witness.ts';
 
 export interface NetworkOptions extends LaneOptions {
   /** lib/circuit.ts sees a Duplex, a loopback TCP socket, or one of another machine. */
@@ -37,6 +37,15 @@ export interface Recording {
   settled: boolean;
 }
 
+/** What a network needs beside its clock. */
+export interface Surroundings {
+  /** The host of all who are neither client nor server. */
+  readonly outside: Host;
+  readonly witness: Witness;
+  /** Told of what must not happen. */
+  readonly complain: (who: string, what: string) => void;
+}
+
 const RECORDINGS_MOST = 16;
 
 export class Network {
@@ -49,16 +58,17 @@ export class Network {
   readonly #random: Random;
   readonly #outside: Host;
   readonly #complain: (who: string, what: string) => void;
+  readonly #witness: Witness;
   #ends = 0;
   #healed = false;
 
-  /** @param outside the host of all who are neither client nor server */
-  constructor(clock: Clock, random: Random, options: NetworkOptions, outside: Host, complain: (who: string, what: string) => void) {
-    this.#complain = complain;
+  constructor(clock: Clock, random: Random, options: NetworkOptions, surroundings: Surroundings) {
     this.#clock = clock;
     this.#random = random;
     this.options = options;
-    this.#outside = outside;
+    this.#outside = surroundings.outside;
+    this.#witness = surroundings.witness;
+    this.#complain = surroundings.complain;
   }
 
   /** Ends that nobody has destroyed. */
@@ -69,12 +79,22 @@ export class Network {
     return open;
   }
 
+  /** Something of this process waits in a socket, since the network takes no more. */
+  congested(host: Host): boolean {
+    for (const { client, server } of this.links)
+      for (const end of [client, server]) if (end.host === host && !end.destroyed && end.writableLength > 0) return true;
+    return false;
+  }
+
   /** One dial of a client; `accept` is given the other end of the connection. */
   dial(host: Host, to: Host, dial: Dial, accept: (end: Duplex) => void, signal: AbortSignal): Promise<Duplex> {
     this.dials++;
     this.#clock.trace.note(this.#clock.nowMs, host.name, `dial ${dial.kind}`);
     return new Promise((resolve, reject) => {
       // Some connectors heed the signal, others come back too late with a connection that nobody wants.
+      if (dial.kind === 'refused') this.#clock.coverage.count('connect refused');
+      if (dial.kind === 'hole') this.#clock.coverage.count('connect black hole');
+      if (dial.kind === 'mute') this.#clock.coverage.count('connected to silence');
       const heeds = dial.kind === 'hole' || this.#random.chance(0.5);
       if (heeds) signal.addEventListener('abort', () => reject(signal.reason), { once: true });
       if (dial.kind === 'hole') return;
@@ -89,6 +109,7 @@ export class Network {
   /** Plays recorded bytes again, from another machine, and listens for a while. */
   replay(to: Host, bytes: Buffer, accept: (end: Duplex) => void, onFlight: (kind: number) => void): void {
     const link = this.#link(this.#outside, to, unharmed, 'attacker');
+    this.#guard(link.server);
     const attacker = asDuplex(link.client, false);
     let heard = Buffer.alloc(0);
     attacker.on('data', (answer: Buffer) => {
@@ -133,13 +154,9 @@ export class Network {
     }
   }
 
-  forget(link: Link): void {
-    this.links.delete(link);
-  }
-
   #connect(host: Host, to: Host, dial: Exclude<Dial, { kind: 'refused' | 'hole' }>, accept: (end: Duplex) => void): Duplex {
     const fate = dial.kind === 'server' || dial.kind === 'stranger' ? dial.fate : unharmed;
-    const link = this.#link(host, dial.kind === 'mute' || dial.kind === 'forger' ? this.#outside : to, fate, host.name);
+    const link = this.#link(host, dial.kind === 'mute' || dial.kind === 'forger' ? this.#outside : to, fate, dial.kind);
     const tcp = this.options.transport !== 'duplex';
     const client = asDuplex(link.client, tcp);
     if (dial.kind === 'mute') {
@@ -159,7 +176,19 @@ export class Network {
     return client;
   }
 
-  #link(host: Host, to: Host, fate: Fate, name: string): Link {
+  /** While the bytes of an attacker are read, nobody else's connection may be ended. */
+  #guard(attacked: PipeEnd): void {
+    attacked.whileRead = (read) => {
+      const before = [...this.links].filter(({ server }) => server !== attacked && !server.destroyed && !server.writableEnded);
+      read();
+      for (const { server } of before) {
+        if (server.destroyed || server.writableEnded) this.#complain(server.name, 'was ended by what an attacker wrote');
+      }
+    };
+  }
+
+  #link(host: Host, to: Host, fate: Fate, kind: LinkKind): Link {
+    const name = kind === 'attacker' ? kind : host.name;
     const { transport, highWaterMark } = this.options;
     const serial = this.#ends++;
     const clock = this.#clock;
@@ -168,12 +197,14 @@ export class Network {
     const complain = this.#complain;
     const end = (at: Host, label: string): PipeEnd =>
       new PipeEnd({ clock, host: at, name: `${label}#${serial}`, highWaterMark, address, complain });
-    const link = new Link(end(host, name), end(to, to.name), fate, this.options, clock, this.#random, () => {
+    const onCut = (): void => {
       this.cuts++;
-    });
+    };
+    const plan = { client: end(host, name), server: end(to, to.name), fate, kind, options: this.options, onCut };
+    const link = new Link(plan, clock, this.#random);
     if (this.#healed) link.heal();
     this.links.add(link);
-    this.#describe(link);
+    this.#witness.watch(link);
     return link;
   }
 
@@ -181,21 +212,9 @@ export class Network {
     const recording: Recording = { link, bytes: [], settled: false };
     this.recordings.push(recording);
     if (this.recordings.length > RECORDINGS_MOST) this.recordings.shift();
-    const next = link.up.tap;
     link.up.tap = (bytes) => {
-      next?.(bytes);
       if (recording.bytes.length < 64) recording.bytes.push(bytes);
     };
-  }
-
-  /** People who replay a seed see flights and frames instead of byte counts. */
-  #describe(link: Link): void {
-    const { trace } = this.#clock;
-    if (trace.lines === null) return;
-    for (const lane of [link.up, link.down]) {
-      const describer = new Describer((text) => trace.say(this.#clock.nowMs, lane.from.name, () => `  » ${text}`));
-      lane.tap = (bytes) => describer.push(bytes);
-    }
   }
 
   /** Answers the first flight with a refusal that no key has signed, or with another protocol. */
@@ -214,21 +233,27 @@ export class Network {
 
   #forged(sessionId: Buffer, kind: number, disowns: boolean): Buffer {
     const random = this.#random;
-    if (random.chance(0.15)) return Buffer.from('HTTP/1.1 302 Found\r\nLocation: http://portal.example/\r\n\r\n');
+    if (random.chance(0.15)) {
+      this.#clock.coverage.count('another protocol answers');
+      return Buffer.from('HTTP/1.1 302 Found\r\nLocation: http://portal.example/\r\n\r\n');
+    }
     // In answer to OPEN the other codes are final, whoever says them.
     const codes = Object.values(RejectCode).filter((code) =>
       kind === Kind.RESUME ? code !== RejectCode.UNKNOWN : code <= RejectCode.RETRY_LATER,
     );
     const code = disowns && kind === Kind.RESUME ? RejectCode.UNKNOWN : random.pick(codes);
     const number = (): number => random.integer(0, 100_000);
-    const positions = { received: number(), acked: number(), limit: number(), base: number(), sent: number() };
+    // Well-formed: what refuses it must be that nobody has signed it.
+    const [acked, received, limit] = [number(), number(), number()].sort((a, b) => a - b) as [number, number, number];
+    const [base, sent] = [number(), number()].sort((a, b) => a - b) as [number, number];
+    const positions = { received, acked, limit, base, sent };
     const signed = random.chance(0.3);
     const bytes = encodeRejected(
       {
         sessionId: Buffer.from(sessionId),
         code,
         retryAfterMs: random.chance(0.3) ? random.integer(1, 2_000) : 0,
-        versions: [],
+        versions: code === RejectCode.VERSION || code === RejectCode.DOWNGRADE ? [VERSION + 1] : [],
         positions: code === RejectCode.CLOSED || code === RejectCode.EXPIRED || code === RejectCode.STATE_LOST ? positions : undefined,
         generation: code === RejectCode.TAKEN_OVER || code === RejectCode.STALE_GENERATION ? number() : undefined,
         cause: code === RejectCode.CLOSED ? (random.integer(0, 11) as CloseCode) : undefined,

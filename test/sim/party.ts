@@ -29,7 +29,14 @@ export interface PartyOptions {
   readonly throwsAt: number;
   /** Faults have stopped: no more pauses. */
   readonly hurry: () => boolean;
+  /** Room in the peer's window, which it fills to the last byte before it ends; 0: it says what its plan says. */
+  readonly brimBytes: number;
+  /** A socket of this process is full. */
+  readonly congested: () => boolean;
 }
+
+/** What the framings of messages.ts add to each message. */
+const OVERHEAD_BYTES = { prefix: 4, lines: 1 } as const;
 
 export class Party {
   readonly name: string;
@@ -40,6 +47,8 @@ export class Party {
   attached: boolean = false;
   /** When it was last attached or detached; NaN before. */
   changedMs: number = Number.NaN;
+  // The same by its own clock, which may step.
+  #changedOwnMs = Number.NaN;
   closed: boolean = false;
   /** Its process has died: what becomes of its session is nobody's business. */
   gone: boolean = false;
@@ -72,6 +81,11 @@ export class Party {
     this.closed = session.state === 'closed';
   }
 
+  /** When it is over unless a circuit comes, by its process's clock. */
+  get expiresMs(): number {
+    return this.attached || this.closed ? Infinity : this.#changedOwnMs + this.options.holdMs;
+  }
+
   /** Begins to send and to read. */
   start(): void {
     if (!this.options.deaf) this.#read();
@@ -98,13 +112,14 @@ export class Party {
     if (this.attached === attached) oracle.fail(this.name, `${attached ? 'attached' : 'detached'} twice in a row`);
     this.attached = attached;
     this.changedMs = clock.nowMs;
+    this.#changedOwnMs = this.options.host.now();
     if (attached) this.circuits++;
     if (attached) this.onAttached?.();
     else this.onDetached?.();
   }
 
   #closed(cause: SessionError | undefined): void {
-    const { oracle } = this.options;
+    const { oracle, clock } = this.options;
     if (this.gone) return;
     this.note(`closed ${cause?.code ?? 'clean'}`);
     if (this.closed) oracle.fail(this.name, 'close told twice');
@@ -112,15 +127,16 @@ export class Party {
     this.#punctual(cause);
     this.closed = true;
     this.cause = cause;
+    if (cause?.code === 'ERR_DUPLICATE' || cause?.code === 'ERR_REPLACED') clock.coverage.count('duplicate replaced or refused');
     oracle.ended(this.name, this.out, this.into, cause);
   }
 
   /** Nobody gives a session up before its hold time is over. */
   #punctual(cause: SessionError | undefined): void {
-    const { clock, oracle, holdMs } = this.options;
+    const { host, oracle, holdMs } = this.options;
     // The dialing side hears of EXPIRED from the other, and has to wait longer than that by itself.
     const own = cause?.code === 'ERR_GAVE_UP' || (cause?.code === 'ERR_EXPIRED' && this.name.startsWith('server'));
-    const waitedMs = clock.nowMs - this.changedMs;
+    const waitedMs = host.now() - this.#changedOwnMs;
     // Virtual times are sums of fractions.
     if (own && waitedMs < holdMs - 0.01) oracle.fail(this.name, `${cause.code} after ${waitedMs} ms of ${holdMs}`);
   }
@@ -154,11 +170,16 @@ export class Party {
   // ---------------------------------------------------------------- sending
 
   async #speak(): Promise<void> {
-    const { plan, random, framing, author, echo, hurry } = this.options;
+    const { plan, random, framing, author, echo, hurry, brimBytes, clock } = this.options;
     const { traffic } = plan;
-    if (!echo) {
+    if (brimBytes > 0) {
+      if (!(await this.#brim())) return;
+    } else if (!echo) {
       for (let n = 0; n < traffic.messages; n++) {
-        if (n % traffic.burst === 0 && traffic.pauseMs > 0 && !hurry()) await this.#pause(random.integer(0, traffic.pauseMs * 2));
+        if (n % traffic.burst === 0 && traffic.pauseMs > 0 && !hurry()) {
+          clock.coverage.count('paced sender');
+          await this.#pause(random.integer(0, traffic.pauseMs * 2));
+        }
         const message = makeMessage(framing, author, n, random.integer(traffic.least, Math.max(traffic.least, traffic.most)));
         if (!(await this.send(message))) break;
         if (n % 16 === 0) this.inspect();
@@ -166,6 +187,37 @@ export class Party {
       }
     } else if (!(await this.#echoed())) return;
     await this.#end();
+  }
+
+  /** Fills the peer's window to the last byte, at once. @returns false when the session takes no more */
+  async #brim(): Promise<boolean> {
+    const { plan, framing, author, brimBytes, clock } = this.options;
+    const overhead = OVERHEAD_BYTES[framing];
+    let left = brimBytes;
+    for (let n = 0; left > 0; n++) {
+      const most = Math.min(Math.max(1, plan.traffic.most), left - overhead);
+      // What is left behind it must be nothing, or room for one more.
+      const after = left - overhead - most;
+      const bytes = after === 0 || after > overhead ? most : Math.max(0, most - overhead);
+      if (!(await this.send(makeMessage(framing, author, n, bytes)))) return false;
+      left -= overhead + bytes;
+    }
+    if (this.session.stats.confirmed === 0) clock.coverage.count('window full to the last byte at END');
+    return true;
+  }
+
+  /** END is exempt from the limit: where all else has been sent it must not wait for the reader. */
+  async #endLeaves(): Promise<void> {
+    const { oracle, congested } = this.options;
+    const held = (): boolean => {
+      const { sent, confirmed, outboundBytes } = this.session.stats;
+      return this.attached && !congested() && outboundBytes > 0 && sent === confirmed + outboundBytes;
+    };
+    for (let i = 0; i < 20 && !this.closed; i++) {
+      const before = held() && this.circuits;
+      await this.#pause(10);
+      if (before !== false && held() && before === this.circuits && !this.closed) return oracle.fail(this.name, 'END waits for the limit');
+    }
   }
 
   /** Sends one message, and waits for room where there is none. @returns false when the session takes no more */
@@ -185,6 +237,7 @@ export class Party {
         if (SessionError.is(error, 'ERR_ENDED') || SessionError.is(error, 'ERR_CLOSED')) return false;
         if (!SessionError.is(error, 'ERR_BUFFER_FULL')) throw error;
         this.note('full');
+        this.options.clock.coverage.count('send buffer full');
         if (!(await this.#room())) return false;
       }
     }
@@ -222,13 +275,16 @@ export class Party {
   onFinished: (() => void) | null = null;
 
   async #end(): Promise<void> {
-    const { plan, deaf } = this.options;
+    const { plan, deaf, brimBytes, clock } = this.options;
     const ending = deaf ? 'close' : plan.ending;
     if (ending === 'none') return;
     this.note(ending);
-    if (ending === 'close') return this.close();
-    if (this.#stream !== null) this.#stream.end();
-    else this.session.end();
+    if (deaf) clock.coverage.count('no reader at close');
+    const closed = ending === 'close' ? this.close() : undefined;
+    if (ending === 'end' && this.#stream !== null) this.#stream.end();
+    else if (ending === 'end') this.session.end();
+    if (brimBytes > 0) await this.#endLeaves();
+    await closed;
   }
 
   async close(): Promise<void> {
@@ -281,7 +337,9 @@ export class Party {
   }
 
   #fail(): void {
-    if (this.into.delivered > this.options.throwsAt) throw new Error('the handler fails, as planned');
+    if (this.into.delivered <= this.options.throwsAt) return;
+    this.options.clock.coverage.count('handler throws');
+    throw new Error('the handler fails, as planned');
   }
 
   /** The application is through with what it was given. Behind the end of the session that changes nothing any more. */
@@ -302,10 +360,13 @@ export class Party {
 
   /** What the application does with a message before it asks for the next. */
   async #digest(message: Message): Promise<void> {
-    const { plan, random, hurry, echo } = this.options;
+    const { plan, random, hurry, echo, clock } = this.options;
     const { pauseMs, pauseChance } = plan.reading;
     if (echo) await this.send(typeof message === 'string' ? message : Buffer.from(message));
-    if (pauseChance > 0 && !hurry() && random.chance(pauseChance)) await this.#pause(random.integer(0, pauseMs * 2));
+    if (pauseChance > 0 && !hurry() && random.chance(pauseChance)) {
+      clock.coverage.count('slow reader');
+      await this.#pause(random.integer(0, pauseMs * 2));
+    }
   }
 
   async #loop(): Promise<void> {

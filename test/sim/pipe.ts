@@ -37,6 +37,8 @@ export class PipeEnd extends EventEmitter {
   #written: Buffer[] = [];
   #queuedBytes = 0;
   readonly #complain: (who: string, what: string) => void;
+  /** Runs the reading of what came, for those who want to see what it does. */
+  whileRead: (read: () => void) => void = (read) => read();
   #needDrain = false;
   #corked = false;
   #refilling = false;
@@ -66,6 +68,7 @@ export class PipeEnd extends EventEmitter {
     if (this.destroyed) return false;
     if (this.writableEnded) throw new Error(`write behind the end of ${this.name}`);
     this.#clock.trace.note(this.#clock.nowMs, this.name, 'write', bytes.length);
+    this.out.watch?.push(bytes);
     this.#queue.push(bytes);
     this.#queuedBytes += bytes.length;
     if (!this.#corked) this.#flush();
@@ -208,7 +211,7 @@ export class PipeEnd extends EventEmitter {
   #hand(bytes: Buffer): void {
     this.out.opposite.release(bytes.length);
     this.#clock.trace.note(this.#clock.nowMs, this.name, 'data', bytes.length);
-    this.emit('data', bytes);
+    this.whileRead(() => this.emit('data', bytes));
   }
 
   #tellEnd(): void {

@@ -40,6 +40,8 @@ export interface Traffic {
   readonly lend: boolean;
   /** Waits for room when send() says so; otherwise goes on until it throws. */
   readonly obedient: boolean;
+  /** Says exactly as much as fits the peer's window, at once, and ends. */
+  readonly brim: boolean;
 }
 
 export interface Reading {
@@ -76,6 +78,14 @@ export interface Faults {
   readonly nudgeMs: number;
   readonly replayMs: number;
   readonly suspendMs: number;
+  /** Suspensions in which the clock stands still as well. */
+  readonly standstillChance: number;
+  /** Mean time between steps of a clock. */
+  readonly stepMs: number;
+  /** Circuits that are cut inside a frame or flight of their choice. */
+  readonly aimChance: number;
+  /** Mean time between frames that break a rule. */
+  readonly offenceMs: number;
 }
 
 export interface Plan {
@@ -116,6 +126,8 @@ const WAYS: readonly Reading['way'][] = ['iterator', 'iterator', 'batches', 'han
 export function makePlan(seed: number): Plan {
   const random = new Random(seed, 1);
   const family = random.chance(0.4) ? 'steady' : random.pick(weighted);
+  // Of a stream of their own, so that a new kind of fault leaves the other draws of a seed as they are.
+  const rare = new Random(seed, 6);
   const network = networkOf(random);
   const framing = random.chance(0.6) ? 'prefix' : 'lines';
   const windowed = random.chance(0.5);
@@ -130,9 +142,9 @@ export function makePlan(seed: number): Plan {
     family,
     framing,
     network,
-    faults: faultsOf(random, family),
+    faults: { ...faultsOf(random, family), ...rareFaultsOf(rare, family) },
     faultyMs,
-    ...sidesOf(random, family, network, messageBytes, leastWindow),
+    ...brimming(sidesOf(random, family, network, messageBytes, leastWindow), rare),
     sessions: sessionsOf(random, family),
     heartbeatMs: random.pick([1_000, 2_500, 5_000, 15_000]),
     holdMs,
@@ -140,7 +152,7 @@ export function makePlan(seed: number): Plan {
     messageBytes,
     socketBytes: random.pick([1_000, 16_384, 262_144]),
     challenge: random.pick(['auto', 'always', 'never'] as const),
-    authorizeMs: random.chance(family === 'expiry' ? 0.7 : 0.3) ? random.pick([1, 50, 800]) : 0,
+    authorizeMs: random.chance(family === 'expiry' ? 0.9 : 0.3) ? random.pick(family === 'expiry' ? [50, 800] : [1, 50, 800]) : 0,
     connectMs: random.pick([500, 2_000, 10_000]),
     handshakeMs: random.pick([1_000, 5_000]),
     alarmSlackMs: random.pick([0, 16, 40]),
@@ -150,6 +162,25 @@ export function makePlan(seed: number): Plan {
     incidentMs: random.pick(family === 'twin' || family === 'restore' ? [20, 150, 800] : [1, 30, 300, 3_000, 20_000]) * random.next(),
     incidentAtClient: random.chance(0.5),
   };
+}
+
+function rareFaultsOf(random: Random, family: Family): Pick<Faults, 'standstillChance' | 'stepMs' | 'aimChance' | 'offenceMs'> {
+  return {
+    standstillChance: random.chance(0.5) ? 0.5 : 0,
+    stepMs: random.chance(0.15) ? random.pick([1_000, 5_000]) : Infinity,
+    // An evicted tombstone is asked for only where the last words were lost.
+    aimChance: random.chance(family === 'evict' ? 1 : 0.4) ? random.pick([0.2, 0.7]) : 0,
+    offenceMs: random.chance(0.15) ? random.pick([100, 1_000]) : Infinity,
+  };
+}
+
+/** Now and then the server fills the client's window to the last byte, where that takes no more than a few hundred messages. */
+function brimming(sides: Sides, random: Random): Sides {
+  const { client, server, echo } = sides;
+  const fits = !echo && server.traffic.messages > 0 && client.window / Math.max(1, server.traffic.most) < 300;
+  if (!random.chance(0.2) || !fits) return sides;
+  const traffic: Traffic = { ...server.traffic, brim: true, pauseMs: 0, flushChance: 0, obedient: false };
+  return { client, server: { ...server, traffic, ending: server.ending === 'none' ? 'end' : server.ending }, echo };
 }
 
 function sessionsOf(random: Random, family: Family): number {
@@ -171,7 +202,7 @@ function networkOf(random: Random): NetworkOptions {
   };
 }
 
-function faultsOf(random: Random, family: Family): Faults {
+function faultsOf(random: Random, family: Family): Omit<Faults, keyof ReturnType<typeof rareFaultsOf>> {
   const chance = (on: number, values: readonly number[]): number => (random.chance(on) ? random.pick(values) : 0);
   const time = (on: number, values: readonly number[]): number => (random.chance(on) ? random.pick(values) : Infinity);
   return {
@@ -190,14 +221,10 @@ function faultsOf(random: Random, family: Family): Faults {
   };
 }
 
+type Sides = Pick<Plan, 'client' | 'server' | 'echo'>;
+
 /** Both sides, made to fit: somebody has to end the session, and who is left alone with it ends it as well. */
-function sidesOf(
-  random: Random,
-  family: Family,
-  network: NetworkOptions,
-  messageBytes: number,
-  leastWindow: number,
-): Pick<Plan, 'client' | 'server' | 'echo'> {
+function sidesOf(random: Random, family: Family, network: NetworkOptions, messageBytes: number, leastWindow: number): Sides {
   // A network that brings one byte at a time gets less to do.
   const volume = Math.min(random.pick([2_000, 30_000, 200_000]), network.chunkBytes * 2_000, network.capacity * 200);
   const client = sideOf(random, family, messageBytes, leastWindow, volume);
@@ -233,6 +260,7 @@ function sideOf(random: Random, family: Family, messageBytes: number, leastWindo
       flushChance: random.pick([0, 0, 0.02, 0.3]),
       lend: random.chance(0.3),
       obedient: random.chance(0.8),
+      brim: false,
     },
     reading: {
       way: random.pick(family === 'throw' || family === 'twin' || family === 'restore' ? WAYS.filter((way) => way !== 'stream') : WAYS),

@@ -3,6 +3,7 @@
 
 import type { SessionClient } from '../../lib/client.ts';
 import { SessionError, type SessionErrorCode } from '../../lib/errors.ts';
+import type { Session } from '../../lib/session.ts';
 import type { Host } from './clock.ts';
 import type { Message } from './messages.ts';
 import type { Stream } from './oracle.ts';
@@ -39,6 +40,7 @@ interface Second {
 /** The first process lives on: exactly one of the two may keep the session. */
 export function twin(world: World): Scenario {
   return processes(world, () => {
+    world.clock.coverage.count('two processes with one identity');
     // It goes on writing what nobody gets, and comes back when the other has written something else in its place.
     if (world.random.chance(0.6)) world.network.silence(world.clientHost, world.random.integer(0, 2_000));
   });
@@ -50,6 +52,7 @@ export function restore(world: World): Scenario {
     const { clientHost, network } = world;
     if (pair.client.closed) return;
     world.trace.note(world.nowMs, 'client', 'dies');
+    world.clock.coverage.count('process restored from an older state');
     pair.client.gone = true;
     network.bury(clientHost, world.random.chance(0.5) ? 'rst' : 'silent');
     clientHost.die();
@@ -96,22 +99,31 @@ function prepare(world: World, pair: Pair, exact: boolean): Second {
 function begin(world: World, second: Second, record: Buffer): void {
   const host = world.hosts[world.hosts.length - 1] as Host;
   world.trace.note(world.nowMs, 'second', 'resume');
-  second.client.resume(record).then(
+  const resumed = second.client.resume(record);
+  const [waiting] = second.client.sessions.values();
+  // Some have much to say at once, before any server has accepted them: none of that may get on a circuit.
+  if (waiting !== undefined && world.random.chance(0.5)) start(world, second, waiting, host, true);
+  resumed.then(
     (session) => {
-      const options = { ...world.partyOptions('client', host, 0, second.up, second.down), author: 9 };
-      second.party = new Party('second', session, options);
-      // The session had ended, and this process had nothing more to say or to hear.
-      second.over = second.party.closed;
-      second.party.start();
+      if (second.party === null) start(world, second, session, host, false);
     },
     (error: unknown) => {
       if (!SessionError.is(error)) return world.oracle.fail('second', `resume() rejected with ${String(error)}`);
       world.trace.note(world.nowMs, 'second', `refused ${error.code}`);
       second.refusal = error;
       // What the record held and nobody confirmed is handed back here, since there is no session to tell it.
-      world.oracle.ended('second', second.up, second.down, error);
+      if (second.party === null) world.oracle.ended('second', second.up, second.down, error);
     },
   );
+}
+
+function start(world: World, second: Second, session: Session<Message>, host: Host, eager: boolean): void {
+  const options = world.partyOptions('client', host, 0, second.up, second.down);
+  const traffic = eager ? { ...options.plan.traffic, burst: 1_000, pauseMs: 0 } : options.plan.traffic;
+  second.party = new Party('second', session, { ...options, plan: { ...options.plan, traffic }, author: 9 });
+  // The session had ended, and this process had nothing more to say or to hear.
+  second.over = second.party.closed;
+  second.party.start();
 }
 
 function judge(world: World, pair: Pair, second: Second | null): void {
@@ -120,7 +132,7 @@ function judge(world: World, pair: Pair, second: Second | null): void {
   const heir = second === null || second.over ? null : second.party;
   const cause = heir === null ? (second?.refusal ?? undefined) : heir.cause;
   const inherited = heir?.closed === true && heir.cause === undefined;
-  const lapsed = server === null && world.nowMs - pair.openedMs >= 60_000;
+  const lapsed = server === null && world.serverHost.now() - pair.openedMs >= 60_000;
   if (!client.gone) {
     // Clean beside an heir: it had read everything as well, and its END was consumed. The oracle has seen to that.
     oracle.allow(client.name, client.cause, inherited || second?.over === true ? LOST : lapsed ? ['ERR_UNKNOWN_SESSION'] : [], true);

@@ -46,7 +46,10 @@ export const scenarios: Readonly<Record<Family, (world: World) => Scenario>> = {
     return plain(world, { client: LAPSED, server: ['ERR_EXPIRED'] }, holdTime(world) + 600_000);
   },
   destroy: (world) => {
-    incident(world, (pair) => (world.plan.incidentAtClient ? pair.client : pair.server)?.session.destroy());
+    incident(world, (pair) => {
+      world.clock.coverage.count('destroyed');
+      (world.plan.incidentAtClient ? pair.client : pair.server)?.session.destroy();
+    });
     const codes: readonly SessionErrorCode[] = ['ERR_DESTROYED', 'ERR_PEER_DESTROYED', ...LAPSED];
     return plain(world, { client: codes, server: codes }, holdTime(world));
   },
@@ -111,7 +114,9 @@ export function judge(world: World, pair: Pair, ends: Ends): void {
   const provisionalMs = Math.min(plan.holdMs, 60_000);
   // A session whose CONFIRM never arrived is forgotten after a minute; nobody at the server has seen it.
   const forgotten: SessionErrorCode[] =
-    server === null && client.changedMs - pair.openedMs > 0 && world.nowMs - pair.openedMs >= provisionalMs ? ['ERR_UNKNOWN_SESSION'] : [];
+    server === null && !Number.isNaN(client.changedMs) && world.serverHost.now() - pair.openedMs >= provisionalMs
+      ? ['ERR_UNKNOWN_SESSION']
+      : [];
   if (client.closed) oracle.allow(client.name, client.cause, [...(ends.client ?? []), ...forgotten], true);
   if (server?.closed === true) oracle.allow(server.name, server.cause, ends.server ?? [], true);
   if (server === null && client.closed && client.cause === undefined)
@@ -161,8 +166,11 @@ function outages(world: World): void {
     server.onDetached = () => {
       if (faults.healed || races-- <= 0) return;
       // The handshake takes its time: a race is what begins before the hold time is over and ends behind it.
-      const aheadMs = faults.pick([0, 30, 2 * plan.network.delayMs, plan.authorizeMs]);
+      const { delayMs, jitterMs } = plan.network;
+      const aheadMs = delayMs + faults.pick([0, jitterMs, jitterMs + plan.authorizeMs / 2, plan.authorizeMs]);
+      clock.coverage.count('outage of the hold time ±2 ms');
       faults.darkUntilMs = clock.nowMs + plan.holdMs + faults.integer(-2, 2) - aheadMs;
+      faults.prompt = true;
       clock.at(faults.darkUntilMs, world.clientHost, () => world.client.nudge());
     };
   };
@@ -185,7 +193,10 @@ function shutdown(world: World): void {
   world.onPair = (pair) => {
     if (pair.number > 0) return;
     clock.after(plan.incidentMs, serverHost, () => {
-      const drained = random.chance(0.7) ? world.server.drain({ deadlineMs: random.integer(0, 5_000) }) : Promise.resolve(0);
+      const drains = random.chance(0.7);
+      if (drains) clock.coverage.count('server drains');
+      clock.coverage.count('server closes');
+      const drained = drains ? world.server.drain({ deadlineMs: random.integer(0, 5_000) }) : Promise.resolve(0);
       drained
         .then(() => world.server.close())
         .then(() => world.giveUp.abort())

@@ -1,10 +1,12 @@
-// The simulator over thousands of seeds: those that once failed, and fresh ones, as many as fit in a fixed time. Each failure names the one
-// command that replays it. SIM_BASE=n repeats a run's fresh seeds, SIM_SECONDS=n gives them more or less time.
+// The simulator over those seeds that once failed, and over 2,000 fresh ones. Each failure names the one command that replays it.
+// SIM_BASE=n repeats a run's fresh seeds. More of them in less time: `npm run sim:ci`.
 
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
+import { faultKinds } from './coverage.ts';
 import { families } from './plan.ts';
 import { type Outcome, simulate } from './simulate.ts';
+import { addOutcome, emptyTally, tallyLine } from './tally.ts';
 
 interface KnownSeed {
   readonly seed: number;
@@ -13,39 +15,8 @@ interface KnownSeed {
 
 const known: readonly KnownSeed[] = JSON.parse(readFileSync(new URL('seeds.json', import.meta.url), 'utf8'));
 const base = Number(process.env.SIM_BASE ?? Date.now() % 1_000_000_000);
-const seconds = Number(process.env.SIM_SECONDS ?? 40);
-/** However slow the machine is. */
-const SEEDS_LEAST = 1_000;
+const FRESH_SEEDS = 2_000;
 const REPEATED = 50;
-
-/** What all seeds of a run did together. */
-class Tally {
-  seeds: number = 0;
-  cuts: number = 0;
-  resumes: number = 0;
-  bytes: number = 0;
-  virtualMs: number = 0;
-  events: number = 0;
-  readonly families: Map<string, number> = new Map();
-
-  add(outcome: Outcome): void {
-    this.seeds++;
-    this.cuts += outcome.cuts;
-    this.resumes += outcome.resumes;
-    this.bytes += outcome.bytes;
-    this.virtualMs += outcome.virtualMs;
-    this.events += outcome.events;
-    this.families.set(outcome.family, (this.families.get(outcome.family) ?? 0) + 1);
-  }
-
-  /** @param ms of real time */
-  line(ms: number): string {
-    const rate = (this.seeds / (ms / 1_000)).toFixed(0);
-    const days = (this.virtualMs / 86_400_000).toFixed(1);
-    const mib = (this.bytes / 1_048_576).toFixed(0);
-    return `${this.seeds} seeds (${rate}/s), ${days} virtual days, ${this.events} events, ${this.cuts} cuts, ${this.resumes} resumes, ${mib} MiB verified`;
-  }
-}
 
 let current = 0;
 
@@ -84,12 +55,14 @@ describe('simulator', function () {
     }
   });
 
-  it(`keeps every promise on fresh seeds from ${base}`, async () => {
-    const tally = new Tally();
+  it(`keeps every promise on ${FRESH_SEEDS} fresh seeds from ${base}`, async () => {
+    const tally = emptyTally();
     const began = performance.now();
-    for (let i = 0; i < SEEDS_LEAST || performance.now() - began < seconds * 1_000; i++) tally.add(await run(base + i));
-    console.log(`      ${tally.line(performance.now() - began)}`);
-    expect([...tally.families.keys()].sort(), 'each family had its turn').to.deep.equal([...families].sort());
-    expect(tally.resumes, 'circuits were cut and sessions resumed').to.be.greaterThan(tally.seeds / 2);
+    for (let i = 0; i < FRESH_SEEDS; i++) addOutcome(tally, await run(base + i));
+    console.log(`      ${tallyLine(tally, performance.now() - began)}`);
+    expect(Object.keys(tally.families).sort(), 'each family had its turn').to.deep.equal([...families].sort());
+    expect(tally.resumes, 'circuits were cut and sessions resumed').to.be.greaterThan(FRESH_SEEDS / 2);
+    const missing = faultKinds.filter((kind) => (tally.kinds[kind] ?? 0) === 0);
+    expect(missing, 'faults that never happened').to.deep.equal([]);
   });
 });

@@ -1,6 +1,6 @@
 // Runs one seed: builds its world, lets faults happen, stops them, waits for everything to come to rest, and judges what is left.
 
-import { FRAME_HEADER_BYTES, Frame, Kind, MAC_BYTES, putBytesFrame } from '../../lib/core/wire.ts';
+import { mishaps } from './mishaps.ts';
 import type { Party } from './party.ts';
 import { type Family, makePlan, type Plan } from './plan.ts';
 import { scenarios } from './scenarios.ts';
@@ -16,6 +16,8 @@ export interface Outcome {
   readonly cuts: number;
   readonly resumes: number;
   readonly bytes: number;
+  /** How often each kind of fault happened. */
+  readonly kinds: Readonly<Record<string, number>>;
   readonly trace: readonly string[];
   readonly plan: Plan;
 }
@@ -34,6 +36,7 @@ export async function simulate(seed: number, options: { readonly verbose?: boole
   } catch (error) {
     oracle.fail('world', error instanceof Error ? (error.stack ?? error.message) : String(error));
   }
+  world.witness.settle();
   oracle.check();
   return {
     seed,
@@ -45,6 +48,7 @@ export async function simulate(seed: number, options: { readonly verbose?: boole
     cuts: world.network.cuts,
     resumes: partiesOf(world).reduce((sum, party) => sum + Math.max(0, party.circuits - 1), 0) / 2,
     bytes: oracle.bytes,
+    kinds: clock.coverage.counts,
     trace: world.trace.lines ?? [],
     plan,
   };
@@ -69,53 +73,6 @@ async function live(world: World): Promise<number> {
   if (!done()) tellStuck(world);
   scenario.judge();
   return scenario.patienceMs;
-}
-
-/** Nudges, replays and suspensions, each at its own rate, until faults stop. */
-function mishaps(world: World): void {
-  const { plan, faults, clock } = world;
-  const every = (meanMs: number, act: () => void): void => {
-    if (meanMs === Infinity) return;
-    const again = (): void => {
-      if (faults.healed) return;
-      act();
-      clock.after(1 + faults.wait(meanMs), null, again);
-    };
-    clock.after(1 + faults.wait(meanMs), null, again);
-  };
-  every(plan.faults.nudgeMs, () => {
-    world.trace.note(world.nowMs, 'world', 'nudge');
-    for (const client of world.clients) clock.after(0, world.hostOf(client), () => client.nudge());
-  });
-  every(plan.faults.replayMs, () => replay(world));
-  every(plan.faults.suspendMs, () => {
-    const host = faults.pick([world.clientHost, world.serverHost]);
-    const ms = faults.integer(1, 8_000);
-    world.trace.note(world.nowMs, host.name, 'suspended', ms);
-    host.suspend(ms);
-  });
-}
-
-/** A listener on the way plays recorded bytes again. Without challenges only those that have had their verdict: see PROTOCOL.md Z-5. */
-function replay(world: World): void {
-  const { network, faults, plan } = world;
-  const heard = network.recordings.filter((recording) => plan.challenge === 'always' || recording.settled);
-  if (heard.length === 0) return;
-  // Of a long recording the beginning will do, where the network brings it byte by byte.
-  const bytes = Buffer.concat(faults.pick(heard).bytes).subarray(0, plan.network.chunkBytes * 500);
-  // In answer to a challenge the best a listener can do is to guess.
-  const guess = plan.challenge === 'always' && faults.chance(0.5) ? putProof(world.random.bytes(MAC_BYTES)) : Buffer.alloc(0);
-  world.trace.note(world.nowMs, 'world', 'replay', bytes.length);
-  const judge = (kind: number): void => {
-    if (kind === Kind.RESUMED) world.oracle.fail('server', 'a replayed RESUME was accepted');
-  };
-  network.replay(world.serverHost, Buffer.concat([bytes, guess]), (end) => world.server.accept(end), judge);
-}
-
-function putProof(mac: Buffer): Buffer {
-  const frame = Buffer.alloc(FRAME_HEADER_BYTES + MAC_BYTES);
-  putBytesFrame(frame, 0, Frame.PROOF, mac);
-  return frame;
 }
 
 /** Everything has ended: nothing may be left of it, and what hangs on is over soon. */

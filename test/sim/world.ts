@@ -17,11 +17,13 @@ import { Oracle, Stream } from './oracle.ts';
 import { Party, type PartyOptions } from './party.ts';
 import type { Plan, SidePlan } from './plan.ts';
 import { Trace } from './trace.ts';
+import { Witness } from './witness.ts';
 
 /** One session: what its two ends know of it. */
 export interface Pair {
   readonly id: string;
   readonly number: number;
+  /** By the server's clock. */
   readonly openedMs: number;
   readonly up: Stream;
   readonly down: Stream;
@@ -39,6 +41,7 @@ export class World {
   readonly clock: Clock;
   readonly oracle: Oracle;
   readonly network: Network;
+  readonly witness: Witness;
   readonly faults: Faults;
   readonly random: Random;
   readonly serverHost: Host;
@@ -56,6 +59,8 @@ export class World {
   /** Opens that nobody waits for any more, and how many there were. */
   readonly giveUp: AbortController = new AbortController();
   abandoned: number = 0;
+  /** What clocks have lost: so much later alarms ring that were armed before. */
+  lostMs: number = 0;
   /** What one side does differently, as its family asks. */
   change: (side: 'client' | 'server', number: number) => PartyChange = () => ({});
   onPair: (pair: Pair) => void = () => {};
@@ -74,9 +79,17 @@ export class World {
     this.serverHost = this.makeHost('server');
     this.clientHost = this.makeHost('client');
     this.hosts = [this.serverHost, this.clientHost];
-    this.network = new Network(this.clock, new Random(plan.seed, 4), { ...plan.network }, this.makeHost('outside'), (who, what) => {
-      this.oracle.fail(who, what);
-    });
+    this.witness = new Witness(this.clock, this.oracle.history, plan.family === 'evict');
+    this.network = new Network(
+      this.clock,
+      new Random(plan.seed, 4),
+      { ...plan.network },
+      {
+        outside: this.makeHost('outside'),
+        witness: this.witness,
+        complain: (who, what) => this.oracle.fail(who, what),
+      },
+    );
     this.server = this.#makeServer();
     this.stranger = this.#makeServer();
     this.server.on('session', (session) => this.#served(session));
@@ -127,7 +140,7 @@ export class World {
     const options = this.partyOptions('client', this.clientHost, number, up, down);
     const client = new Party(`client ${number}`, session, options);
     client.onAttached = () => this.#attached();
-    const pair: Pair = { id: session.id, number, openedMs: this.nowMs, up, down, client, server: null };
+    const pair: Pair = { id: session.id, number, openedMs: this.serverHost.now(), up, down, client, server: null };
     this.pairs.set(session.id, pair);
     this.onPair(pair);
     client.start();
@@ -152,6 +165,8 @@ export class World {
       deaf: false,
       throwsAt: Infinity,
       hurry: () => this.faults.healed,
+      brimBytes: plan[side].traffic.brim ? plan[side === 'server' ? 'client' : 'server'].window : 0,
+      congested: () => this.network.congested(host),
       ...this.change(side, number),
     };
   }
@@ -172,7 +187,7 @@ export class World {
   /** After faults have stopped: time enough to find a dead circuit and to make two attempts at a new one. */
   get patienceMs(): number {
     const { heartbeatMs, connectMs } = this.plan;
-    return 2 * heartbeatMs + 5_000 + 30_000 + 2 * (connectMs + this.#verdictMs) + 10_000;
+    return this.lostMs + 2 * heartbeatMs + 5_000 + 30_000 + 2 * (connectMs + this.#verdictMs) + 10_000;
   }
 
   get #verdictMs(): number {
@@ -229,7 +244,12 @@ export class World {
 
   async #authorize(signal: AbortSignal): Promise<boolean> {
     this.#judged.add(signal);
+    const beganMs = this.serverHost.now();
+    const server = [...this.pairs.values()][0]?.server;
+    const expiresMs = server?.expiresMs ?? Infinity;
     await this.clock.sleep(this.serverHost, this.faults.integer(0, this.plan.authorizeMs));
+    if (beganMs < expiresMs && this.serverHost.now() >= expiresMs && !signal.aborted)
+      this.clock.coverage.count('RESUME judged across the end of the hold time');
     return true;
   }
 
@@ -252,6 +272,11 @@ export class World {
         this.oracle.fail('server', 'expired while it judged a RESUME');
     });
     this.onServed(pair.server);
-    pair.server.start();
+    const { server } = pair;
+    // Announced by a CONFIRM, or by a RESUME that passed: with a circuit, in the same turn.
+    this.clock.defer(() => {
+      if (server.circuits === 0) this.oracle.fail(server.name, 'announced without a circuit');
+    });
+    server.start();
   }
 }
