@@ -2,6 +2,7 @@
 // negotiations and subnegotiations of the decoder, with the time. Out: steps, in order: events to send and facts for the server. Whatever
 // makes it answer has a budget, and so has whatever makes it work: a peer that uses one up is a flood, and is not listened to any more.
 
+import { type Allowance, Budget } from './budget.ts';
 import { allowEnvironment, type Environment, environmentRequest, parseEnvironment } from './environ.ts';
 import { EDIT, forwardmaskRefused, linemode, parseLinemode, slcReply, TRAPSIG } from './linemode.ts';
 import { Option, type Verb } from './protocol.ts';
@@ -305,31 +306,5 @@ export class Host {
       own: all.filter((option) => this.#options.inEffect('own', option)),
       peer: all.filter((option) => this.#options.inEffect('peer', option)),
     };
-  }
-}
-
-interface Allowance {
-  readonly burst: number;
-  readonly perSecond: number;
-}
-
-/** A token bucket over the time that it is given. */
-class Budget {
-  readonly #allowance: Allowance;
-  #tokens: number;
-  #atMs: number | null = null;
-
-  constructor(allowance: Allowance) {
-    this.#allowance = allowance;
-    this.#tokens = allowance.burst;
-  }
-
-  take(now: number): boolean {
-    const passedMs = this.#atMs === null ? 0 : Math.max(0, now - this.#atMs);
-    this.#atMs = now;
-    this.#tokens = Math.min(this.#allowance.burst, this.#tokens + (passedMs / 1000) * this.#allowance.perSecond);
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
-    return true;
   }
 }
