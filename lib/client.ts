@@ -164,12 +164,17 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
   }
 
   /**
-   * Everything another process needs to take the session up where it is now. It holds the session's keys: whoever has it has the session.
+   * Everything another process needs to take the session up where it is now, and where it is after the writes of this tick: whoever
+   * makes one behind every send() and every message consumed may be killed at any time. It holds the session's keys: whoever has it has
+   * the session.
    * @throws SessionError ERR_CLOSED where the session is not one of this client's, or has ended
    */
   record(session: Session<Message>): Buffer {
     const held = this.#held.get(session);
-    if (held === undefined || held === null) throw new SessionError('ERR_CLOSED', 'record() of a session that this client does not hold');
+    // What was consumed must be in it before an ACK tells the peer, which then forgets what a lagging record would still ask for.
+    held?.driver.settled();
+    if (held === undefined || held === null || !this.#held.has(session))
+      throw new SessionError('ERR_CLOSED', 'record() of a session that this client does not hold');
     const { id, keys, bound, node } = held.dialer.identity;
     return Buffer.concat([Buffer.from([RECORD_FORMAT, bound ? 1 : 0, node]), id, keys.bytes(), encodeSnapshot(held.driver.core)]);
   }

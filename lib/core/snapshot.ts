@@ -34,7 +34,7 @@ export interface Snapshot {
   readonly bytes: Buffer;
 }
 
-/** The state as it is now. A message in progress counts as not consumed. */
+/** The state as it is now, with everything written counted as sent. A message in progress counts as not consumed. */
 export function encodeSnapshot<Message>(core: SessionCore<Message>): Buffer {
   const { inbound, outbound } = core;
   const { egress } = outbound;
@@ -53,7 +53,8 @@ export function encodeSnapshot<Message>(core: SessionCore<Message>): Buffer {
     inbound.acked,
     outbound.peerLimit,
     base,
-    outbound.sent,
+    // All that was written, since the first flush behind this puts it on a circuit: a peer that has received it must find it covered.
+    outbound.end,
     generation,
     instance,
     Math.max(0, outbound.fin),

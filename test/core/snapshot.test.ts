@@ -46,7 +46,7 @@ describe('snapshot', () => {
         const { outbound, inbound } = again;
         expect([outbound.peerAcked, outbound.sent, outbound.end, outbound.fin]).to.deep.equal([
           acked,
-          core.outbound.sent,
+          core.outbound.end,
           core.outbound.end,
           core.outbound.fin,
         ]);

@@ -653,6 +653,28 @@ describe('a client restored from an older state', () => {
     expect([restored.id, restored.restored]).to.deep.equal([far.id, true]);
   });
 
+  it('covers what the flush behind it sends and confirms: made after every step, it is good whenever the process is killed', async () => {
+    await using pair = await Pair.make({ framing: lines() });
+    const { near, far } = await pair.open();
+    for (const line of ['one', 'two', 'three']) far.send(line);
+    await eventually(() => near.stats.received === 14);
+    const inbound = near[Symbol.asyncIterator]();
+    for (let i = 0; i < 3; i++) await inbound.next();
+    void inbound.next();
+    near.send('written just before');
+    const record = pair.client.record(near);
+    expect(await take(far, 1)).to.deep.equal(['written just before']);
+    await far.flushed();
+    await near.flushed();
+    const origin = ended(near);
+    const restored = await pair.another().resume(record);
+    expect((await origin)?.code).to.equal('ERR_TAKEN_OVER');
+    far.send('four');
+    expect(await take(restored, 1)).to.deep.equal(['four']);
+    restored.send('last');
+    expect(await take(far, 1)).to.deep.equal(['last']);
+  });
+
   it('a record is checked', async () => {
     await using pair = await Pair.make({ framing: lines() });
     const { near } = await pair.open();
