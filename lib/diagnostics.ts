@@ -5,7 +5,7 @@ import type { CircuitInfo } from './circuit.ts';
 import type { SessionError } from './errors.ts';
 
 /** Every event is published as `outlast:session.<name>` with `{ id, detail }`; ids are public, secrets are never in it. */
-export type DiagnosticName = 'open' | 'attached' | 'detached' | 'closed' | 'rejected';
+export type DiagnosticName = 'open' | 'attached' | 'detached' | 'closed' | 'rejected' | 'store';
 
 const channels: Readonly<Record<DiagnosticName, Channel>> = {
   open: channel('outlast:session.open'),
@@ -13,6 +13,7 @@ const channels: Readonly<Record<DiagnosticName, Channel>> = {
   detached: channel('outlast:session.detached'),
   closed: channel('outlast:session.closed'),
   rejected: channel('outlast:session.rejected'),
+  store: channel('outlast:session.store'),
 };
 
 const debug = debuglog('outlast');

@@ -14,7 +14,8 @@ import {
 } from './core/handshake.ts';
 import { isRetry, rejectError } from './core/verdict.ts';
 import { Frame, Kind, MAC_BYTES, NONCE_BYTES, putBytesFrame, RejectCode, VERSION } from './core/wire.ts';
-import type { SessionDriver, SessionHost } from './driver.ts';
+import type { SessionDriver } from './driver.ts';
+import type { SessionHost } from './driver-host.ts';
 import { SessionError } from './errors.ts';
 import type { Address, Settings } from './options.ts';
 import { Alarm } from './runtime.ts';
@@ -51,7 +52,7 @@ const UNKNOWN_APART_MS = 1_000;
 
 const NOTHING_TOLD: Positions = { received: 0, acked: 0, limit: 0, base: 0, sent: 0 };
 
-export class Dialer<Message> implements SessionHost<Message>, AttemptHost {
+export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, AttemptHost {
   readonly identity: DialerIdentity;
   readonly #options: DialerOptions<Message>;
   readonly #alarm: Alarm;

@@ -1,37 +1,21 @@
-// SessionDriver: the shell around one SessionCore. Bytes from the circuit go in, one write per tick goes out; after every input it runs the
-// same steps: drop a bad circuit, finish, wake those who wait, schedule a flush, arm the alarm. The public face is Session.
+// SessionDriver: the shell around one SessionCore. Bytes from the circuit go in, one write per tick goes out; after every input it runs
+// the same steps: drop a bad circuit, finish, wake those who wait, schedule a flush, arm the alarm. The public face is Session.
 import { type Budget, type Holder, Share } from './budget.ts';
-import type { Circuit, CircuitInfo, CircuitOwner } from './circuit.ts';
+import { applicationError, destroyCause } from './causes.ts';
+import type { Circuit, CircuitOwner } from './circuit.ts';
 import type { Consumer, Source } from './consumers.ts';
 import type { Positions } from './core/handshake.ts';
 import { type SessionCore, supersededFrame } from './core/session-core.ts';
 import { CloseCode } from './core/wire.ts';
 import { report } from './diagnostics.ts';
-import { SessionError, type SessionErrorCode, withLoss } from './errors.ts';
+import type { Face, SessionHost } from './driver-host.ts';
+import type { Committer } from './durable/committer.ts';
+import { SessionError, withLoss } from './errors.ts';
 import { Flusher } from './flusher.ts';
 import { lossOf } from './loss.ts';
 import type { Settings } from './options.ts';
 import { Alarm } from './runtime.ts';
 import { Waiters } from './waiters.ts';
-
-/** The side that dials or accepts: told what happens to its session. */
-export interface SessionHost<Message> {
-  /** The circuit is gone, the session lives. */
-  detached(driver: SessionDriver<Message>, cause: SessionError): void;
-  /** The core has something to say: a DRAIN, a SUPERSEDED, or the peer's CLOSE behind the end. */
-  noticed(driver: SessionDriver<Message>): void;
-  /** The session is over for its application; its last frames may still be on their way. */
-  ended(driver: SessionDriver<Message>, cause: SessionError | undefined): void;
-}
-
-/** The public face: what the driver tells the application. */
-export interface Face {
-  readonly id: string;
-  emit(name: 'attached', circuit: CircuitInfo): boolean;
-  emit(name: 'detached' | 'close', cause: SessionError | undefined): boolean;
-  emit(name: 'drain'): boolean;
-  emit(name: 'draining', notice: { readonly deadlineMs: number; readonly move: boolean }): boolean;
-}
 
 /** What still comes on a circuit that a newer one replaced is dropped. */
 const SUPERSEDED_LINGER_MS = 1000;
@@ -40,7 +24,9 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   readonly core: SessionCore<Message>;
   readonly settings: Settings<Message>;
   readonly waiters: Waiters = new Waiters();
-  readonly #host: SessionHost<Message>;
+  /** Keeps the session's record; null: it lives in memory only. */
+  durable: Committer<Message> | null = null;
+  readonly #host: SessionHost<SessionDriver<Message>>;
   readonly #budget: Budget;
   readonly #share: Share;
   readonly #alarm: Alarm;
@@ -55,7 +41,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   /** close() was called: once nobody reads, what comes in is thrown away. */
   closing = false;
 
-  constructor(core: SessionCore<Message>, settings: Settings<Message>, host: SessionHost<Message>, budget: Budget) {
+  constructor(core: SessionCore<Message>, settings: Settings<Message>, host: SessionHost<SessionDriver<Message>>, budget: Budget) {
     this.core = core;
     this.settings = settings;
     this.#host = host;
@@ -94,6 +80,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   send(message: Message, lend: boolean): boolean {
     const { core } = this;
     const room = core.send(message, lend);
+    if (this.durable !== null) this.durable.soon();
     const { circuit } = this.#flusher;
     // Memory is counted a block at a time, and at the end of the tick.
     if (circuit === null || this.#flusher.sent(circuit)) this.#account();
@@ -117,17 +104,13 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
 
   destroy(error: Error | null): void {
     if (this.#ended) return;
-    const cause = SessionError.is(error)
-      ? error
-      : new SessionError('ERR_DESTROYED', 'destroyed by the application', { cause: error ?? undefined });
-    const code = destroyCodes[cause.code] ?? CloseCode.DESTROYED;
+    const { cause, code } = destroyCause(error);
     this.fail(code, cause, error?.message ?? '');
   }
 
   /** A handler, listener or iterator of the application threw: its own session ends, and nothing else. */
   applicationFailed(error: unknown): void {
-    const text = error instanceof Error ? error.message : String(error);
-    this.fail(CloseCode.APPLICATION, new SessionError('ERR_APPLICATION', `the application failed: ${text}`, { cause: error }));
+    this.fail(CloseCode.APPLICATION, applicationError('the application', error));
   }
 
   consume<C extends Consumer>(consumer: C): C {
@@ -145,11 +128,13 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   }
 
   settled(): void {
+    this.durable?.capture();
     this.core.settle(this.now);
     this.touched();
   }
 
   settleSoon(): void {
+    this.durable?.capture();
     if (this.#settleScheduled) return;
     this.#settleScheduled = true;
     this.settings.runtime.defer(settle, this as unknown as SessionDriver<unknown>);
@@ -159,6 +144,30 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   settleScheduled(): void {
     this.#settleScheduled = false;
     if (!this.#ended) this.settled();
+  }
+
+  /** A boundary is in the store: what waited for it goes. */
+  stored(serial: number): void {
+    if (this.#ended) return;
+    this.waiters.settle('commit', serial);
+    this.core.settle(this.now);
+    // The peer's END counts as consumed only now.
+    if (this.core.inbound.ended) this.#consumer?.wake();
+    this.touched();
+  }
+
+  /** The circuit goes without a word: its peer is to come back, here or elsewhere. */
+  cut(cause: SessionError): void {
+    const { circuit } = this.#flusher;
+    if (circuit === null || this.#ended) return;
+    circuit.destroy();
+    this.#detach(cause, false);
+  }
+
+  /** The session is another process's now, and goes on there: here it ends, and its peer is told nothing. */
+  lost(cause: SessionError): void {
+    this.cut(cause);
+    this.fail(CloseCode.DESTROYED, cause);
   }
 
   drained(): Promise<void> {
@@ -176,6 +185,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     this.#replace();
     if (this.#ended) return circuit.destroy();
     this.core.circuitUp(theirs, told, from, this.now);
+    this.durable?.attached();
     this.#budget.attached(this);
     this.#flusher.circuit = circuit;
     circuit.owner = this;
@@ -254,6 +264,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     this.core.circuitLost(orderly, this.now, cause);
     if (this.#ended) return;
     if (this.core.state === 'closed') return this.#finish(cause);
+    this.durable?.detached();
     report('detached', this, cause);
     this.#tell(() => this.#face.emit('detached', cause));
     if (this.#ended) return;
@@ -283,6 +294,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     if (core.inbound.ended && outbound.fin < 0) this.#endToo();
     // A listener, a handler or the host may have ended the session meanwhile.
     if (this.#ended) return;
+    this.durable?.soon();
     if (core.wantsTransmit) this.#flusher.schedule();
     if (this.#flusher.circuit !== null && this.settings.bare) this.#flusher.circuit.held = core.wantsPause;
     this.#account();
@@ -380,16 +392,5 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   }
 }
 
-/** What the peer is told where a session is destroyed for one of these. */
-const destroyCodes: Partial<Record<SessionErrorCode, CloseCode>> = {
-  ERR_MEMORY_BUDGET: CloseCode.MEMORY_BUDGET,
-  ERR_APPLICATION: CloseCode.APPLICATION,
-};
-
-function settle(driver: SessionDriver<unknown>): void {
-  driver.settleScheduled();
-}
-
-function end(driver: SessionDriver<unknown>): void {
-  driver.end();
-}
+const settle = (driver: SessionDriver<unknown>): void => driver.settleScheduled();
+const end = (driver: SessionDriver<unknown>): void => driver.end();

@@ -32,6 +32,7 @@ export type SessionErrorCode =
   | 'ERR_CLOSE_TIMEOUT'
   | 'ERR_DESTROYED'
   | 'ERR_CLEARTEXT_CREDENTIALS'
+  | 'ERR_WOULD_DEADLOCK'
   | 'ERR_PROTOCOL'
   | 'ERR_NOT_OUR_PROTOCOL'
   | 'ERR_HANDSHAKE'
@@ -65,7 +66,8 @@ export type SessionErrorCode =
   | 'ERR_KEY_METHOD'
   | 'ERR_UNSUPPORTED'
   | 'ERR_EXHAUSTED'
-  | 'ERR_STORE';
+  | 'ERR_STORE'
+  | 'ERR_FENCED';
 
 const table: Readonly<Record<SessionErrorCode, Row>> = {
   // -- blame: caller
@@ -93,6 +95,10 @@ const table: Readonly<Record<SessionErrorCode, Row>> = {
   ERR_CLEARTEXT_CREDENTIALS: caller(
     'credentials would cross a plain TCP connection that leaves this machine',
     'use tls, or set allowCleartextCredentials if the network is trusted',
+  ),
+  ERR_WOULD_DEADLOCK: caller(
+    'a message in progress waits for its own outputs, which wait until it is finished',
+    'await session.commit() first, or wait outside of the handler',
   ),
 
   // -- blame: peer
@@ -172,6 +178,7 @@ const table: Readonly<Record<SessionErrorCode, Row>> = {
   ERR_UNSUPPORTED: policy('the other end asked for something that is not offered here', 'see the message, or update the older end'),
   ERR_EXHAUSTED: policy('an offset or generation would exceed 2^53-1', 'open a new session', false),
   ERR_STORE: policy('the store cannot take or give records as it is', 'see the message: it names the setting or the limit', true),
+  ERR_FENCED: policy('another process has taken this session from the store', 'nothing: it goes on there'),
 };
 
 /** All codes, for documentation and tests. */

@@ -6,10 +6,14 @@ import type { Circuit, CircuitInfo } from './circuit.ts';
 import type { OpenFlight, Positions } from './core/handshake.ts';
 import { SessionCore } from './core/session-core.ts';
 import { CloseCode, RejectCode } from './core/wire.ts';
-import { SessionDriver, type SessionHost } from './driver.ts';
+import { SessionDriver } from './driver.ts';
+import type { SessionHost } from './driver-host.ts';
+import { Durability } from './durability.ts';
 import { SessionError } from './errors.ts';
 import { type ResumeRequest, type SessionServerOptions, type Settings, sameOrigin, type Verdict } from './options.ts';
-import { type Live, type Provisional, Registry, type Tombstone } from './registry.ts';
+import { type Live, type Provisional, Registry, TOMBSTONE_LEAST_MS, type Tombstone } from './registry.ts';
+import { Restorer } from './restorer.ts';
+import { delay } from './runtime.ts';
 import { EphemeralKey, type TlsSecrets, tlsSecrets } from './security/keys.ts';
 import { Throttle } from './security/throttle.ts';
 import { Session } from './session.ts';
@@ -29,12 +33,17 @@ export interface Unfinished {
 
 const TAKEOVER_SPAN_MS = 10_000;
 
-export class Greeter<Message> implements SessionHost<Message> {
+export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
   readonly settings: Settings<Message>;
   readonly registry: Registry<Message>;
   readonly node: number;
   readonly ephemeral: EphemeralKey = new EphemeralKey();
   draining = false;
+  /** Names of the listeners that circuits come from. */
+  readonly listeners: Set<string> = new Set<string>();
+  /** What the store is for; null: sessions live in memory only. */
+  readonly durability: Durability | null;
+  readonly restorer: Restorer<Message> | null;
   readonly #options: SessionServerOptions<Message>;
   readonly #budget: Budget;
   readonly #events: GreeterEvents<Message>;
@@ -52,6 +61,16 @@ export class Greeter<Message> implements SessionHost<Message> {
     this.node = options.node ?? 0;
     this.#throttle = new Throttle(settings.limits);
     this.#trusted = new Set(options.trustedProxies ?? []);
+    const { store, resumeFrom } = options;
+    const { durability: mode } = settings;
+    this.durability = store === undefined || mode === 'memory' ? null : new Durability(store, mode, settings.runtime);
+    this.restorer = this.durability === null ? null : this.#makeRestorer(this.durability, resumeFrom);
+  }
+
+  #makeRestorer(durability: Durability, resumeFrom: SessionServerOptions<Message>['resumeFrom']): Restorer<Message> {
+    const { settings, registry, listeners, node } = this;
+    const opened = (session: Session<Message>): void => this.#events.opened(session);
+    return new Restorer({ settings, durability, registry, listeners, node, resumeFrom, opened, budget: this.#budget, host: this });
   }
 
   // ---------------------------------------------------------------- circuits without a session
@@ -125,6 +144,8 @@ export class Greeter<Message> implements SessionHost<Message> {
   challenges(circuit: Circuit): boolean {
     const { challenge = 'auto' } = this.#options;
     if (challenge !== 'auto') return challenge === 'always';
+    // A store that forgets may forget a generation: then an old RESUME would look new.
+    if (this.durability?.store.mayRollBack === true) return true;
     return !circuit.info.local && this.bindingOf(circuit) === undefined;
   }
 
@@ -184,6 +205,7 @@ export class Greeter<Message> implements SessionHost<Message> {
         driver.fail(CloseCode.DUPLICATE, refused);
         return;
       }
+      this.restorer?.tie(entry);
       this.#events.opened(session);
     }
     driver.attach(circuit, theirs, told, 0, rest);
@@ -219,20 +241,37 @@ export class Greeter<Message> implements SessionHost<Message> {
   ended(driver: SessionDriver<Message>, cause: SessionError | undefined): void {
     const entry = this.registry.remove(driver.id);
     if (entry === undefined) return;
-    const { core } = driver;
+    this.durability?.untie(driver);
+    const { core, durable } = driver;
+    // Another process has it, or may have: what its peer is told is not decided here.
+    if (durable?.over === true) return this.#events.ended(driver.id);
     // Who has read our end and told so need not ask; everybody else may come back and must learn how it ended.
     if (!core.peerClosed || cause !== undefined) {
       const { keys, bound, principal, opened } = entry;
       const { generation, instance } = core;
       const finals = core.positions();
-      this.registry.bury(
-        driver.id,
-        { keys, bound, principal, opened, generation, instance, cause: closeCodeOf(cause, core.closeCode), finals },
-        core.holdMs,
-        this.#now,
-      );
+      const tombstone = { keys, bound, principal, opened, generation, instance, cause: closeCodeOf(cause, core.closeCode), finals };
+      this.registry.bury(driver.id, tombstone, core.holdMs, this.#now);
+      this.restorer?.entomb(entry, tombstone, Math.max(core.holdMs, TOMBSTONE_LEAST_MS));
+    } else {
+      durable?.end(NOTHING, 0);
     }
     this.#events.ended(driver.id);
+  }
+
+  /** Lets go of every session that another process can take up, and ends it here. */
+  async letGo(cause: SessionError, withinMs: number): Promise<void> {
+    const drivers = [...this.registry.live.values()].map(({ driver }) => driver).filter(({ durable }) => durable !== null);
+    if (drivers.length === 0) return;
+    for (const driver of drivers) driver.cut(cause);
+    const stop = new AbortController();
+    const waited = delay(this.settings.runtime, withinMs, stop.signal).catch(() => {});
+    await Promise.race([Promise.all(drivers.map(({ durable }) => durable?.clean())), waited]);
+    stop.abort();
+    for (const driver of drivers) {
+      driver.durable?.abandon();
+      driver.lost(cause);
+    }
   }
 
   get #now(): number {

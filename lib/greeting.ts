@@ -7,7 +7,6 @@ import { Circuit, type CircuitInfo, type CircuitOwner } from './circuit.ts';
 import {
   decodeFlight,
   encodeChallenge,
-  encodeOpened,
   encodeRejected,
   encodeResumed,
   macInput,
@@ -24,10 +23,12 @@ import { SessionError } from './errors.ts';
 import { FlightReader } from './flight-reader.ts';
 import type { Greeter } from './greeter.ts';
 import { chooseKeys } from './key-choice.ts';
+import { offer } from './offer.ts';
 import { METADATA_MOST_BYTES } from './options.ts';
 import type { Known, Live, Provisional } from './registry.ts';
+import type { Restorer } from './restorer.ts';
 import { Alarm } from './runtime.ts';
-import { deriveKeys, verifyNobody } from './security/keys.ts';
+import { verifyNobody } from './security/keys.ts';
 
 /** flight: the first one has not come. deciding: a hook is asked. confirm, proof: that frame is awaited. over: decided. */
 type Phase = 'flight' | 'deciding' | 'confirm' | 'proof' | 'over';
@@ -114,9 +115,9 @@ export class Greeting<Message> implements CircuitOwner {
   #takeBehind(bytes: Buffer): void {
     if (this.#phase === 'over') return;
     if (this.#phase === 'confirm') return this.#confirm(bytes);
-    if (this.#asked === null) throw new SessionError('ERR_PROTOCOL', 'bytes behind OPEN');
+    if (this.#openBytes.length > 0) throw new SessionError('ERR_PROTOCOL', 'bytes behind OPEN');
     this.#behind.add(bytes);
-    if (this.#phase === 'proof') this.#prove(this.#asked);
+    if (this.#phase === 'proof') this.#prove(this.#asked as Asked);
   }
 
   // ---------------------------------------------------------------- OPEN → OPENED → CONFIRM
@@ -142,53 +143,17 @@ export class Greeting<Message> implements CircuitOwner {
     if (typeof verdict === 'string' && registry.ofPrincipal(verdict).size >= settings.limits.sessionsPerPrincipal) {
       return this.#reject(RejectCode.BUSY, undefined, { reason: 'too many sessions of this principal' });
     }
-    const id = settings.runtime.randomBytes(NONCE_BYTES);
-    const terms = {
-      role: 'accept',
-      window: settings.window,
-      peerWindow: flight.window,
-      heartbeatMs: Math.max(1000, Math.min(flight.heartbeatMs, settings.heartbeatMs)),
-      holdMs: Math.min(flight.holdMs, settings.holdMs),
-    } as const;
+    const principal = typeof verdict === 'string' ? verdict : undefined;
     const { node } = this.#greeter;
-    const { window, heartbeatMs, holdMs } = terms;
-    const nonce = settings.runtime.randomBytes(NONCE_BYTES);
-    const opened = encodeOpened({
-      node,
-      sessionId: id,
-      nonce,
-      keyMethods: choice.keyMethods,
-      publicKey: choice.publicKey,
-      window,
-      heartbeatMs,
-      holdMs,
-    });
-    const keys = deriveKeys({
-      openBytes: this.#openBytes,
-      openedBytes: opened,
-      exporter: choice.exporter,
-      shared: choice.shared,
-      psk: choice.psk,
-    });
-    setMac(opened, keys.mac('opened', [this.#openBytes, macInput(opened)], choice.binding));
-    this.#openedBytes = opened;
-    const provisional: Provisional = {
-      id: id.toString('hex'),
-      keys,
-      bound: choice.binding !== undefined,
-      principal: typeof verdict === 'string' ? verdict : undefined,
-      opened: circuit.info,
-      terms,
-      metadata: Buffer.from(flight.metadata ?? EMPTY),
-      live: true,
-      untilMs: this.#now + settings.limits.handshakeMs,
-    };
+    const openBytes = this.#openBytes;
+    const { openedBytes, provisional } = offer({ settings, node, flight, openBytes, choice, principal, circuit: circuit.info });
+    this.#openedBytes = openedBytes;
     if (!registry.addProvisional(provisional, this.#now))
       return this.#reject(RejectCode.BUSY, undefined, { reason: 'too many opens at once' });
     this.#provisional = provisional;
     this.#phase = 'confirm';
     this.#wait(settings.limits.handshakeMs);
-    circuit.write([opened]);
+    circuit.write([openedBytes]);
   }
 
   #confirm(chunk: Buffer): void {
@@ -215,11 +180,27 @@ export class Greeting<Message> implements CircuitOwner {
   #resume(flight: ResumeFlight, bytes: Buffer, rest: Buffer): void {
     this.#behind.add(rest);
     const known = this.#greeter.find(flight.sessionId.toString('hex'));
+    const { restorer } = this.#greeter;
+    if (restorer === null || (known !== undefined && this.#vouchesFor(known, flight, bytes))) return this.#ask(flight, bytes, known);
+    // Another process may know it. A bad MAC for a session that is here takes as long as an unknown one.
+    this.#phase = 'deciding';
+    this.#wait(this.#greeter.settings.limits.hookMs);
+    this.#run(this.#recall(restorer, flight, bytes, known));
+  }
+
+  async #recall(restorer: Restorer<Message>, flight: ResumeFlight, bytes: Buffer, here: Known | undefined): Promise<void> {
+    const recalled = await restorer.recall(flight.sessionId.toString('hex'), this.#circuit.info);
+    if (!this.#ended) this.#ask(flight, bytes, here ?? recalled);
+  }
+
+  #vouchesFor(known: Known | undefined, flight: ResumeFlight, bytes: Buffer): boolean {
     const parts = [macInput(bytes)];
-    const good =
-      known === undefined
-        ? verifyNobody('resume', parts, this.#greeter.bindingOf(this.#circuit), flight.mac)
-        : known.keys.verify('resume', parts, this.#binding(known), flight.mac);
+    if (known === undefined) return verifyNobody('resume', parts, this.#greeter.bindingOf(this.#circuit), flight.mac);
+    return known.keys.verify('resume', parts, this.#binding(known), flight.mac);
+  }
+
+  #ask(flight: ResumeFlight, bytes: Buffer, known: Known | undefined): void {
+    const good = this.#vouchesFor(known, flight, bytes);
     const challenged = this.#greeter.challenges(this.#circuit);
     const nonce = challenged ? this.#greeter.settings.runtime.randomBytes(CHALLENGE_BYTES) : EMPTY;
     const challenge = challenged ? encodeChallenge({ sessionId: flight.sessionId, nonce }) : undefined;
@@ -264,7 +245,10 @@ export class Greeting<Message> implements CircuitOwner {
     const allowed = await this.#greeter.authorizeResume(request, this.#abort.signal);
     if (this.#ended) return;
     if (!allowed) return this.#reject(RejectCode.AUTH, asked, {});
-    this.#fence(asked, id);
+    const refusal = (await this.#greeter.restorer?.claim(id, flight, this.#circuit.info)) ?? null;
+    if (this.#ended) return;
+    if (refusal === null) this.#fence(asked, id);
+    else this.#reject(refusal.code, refusal.code === RejectCode.UNKNOWN ? undefined : asked, refusal.detail);
   }
 
   /** One synchronous step: is it open, is this circuit newer, is every byte there? Only then anything changes. */

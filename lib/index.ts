@@ -9,6 +9,7 @@ export {
   type Hello,
   type Limits,
   type ProxyProtocolOptions,
+  type RestoredSession,
   type ResumeRequest,
   type SessionClientOptions,
   type SessionServerOptions,

@@ -8,6 +8,7 @@ import { SessionError } from './errors.ts';
 import type { Framing } from './framing/framing.ts';
 import { processRuntime, type Runtime } from './runtime.ts';
 import { parsePsk } from './security/keys.ts';
+import type { Store } from './stores/store.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -107,6 +108,14 @@ export interface SharedOptions<Message> {
   readonly psk?: Uint8Array;
   /** false: when the peer has ended and all is consumed, this side ends too. true: it stays open until end(). Default false. */
   readonly allowHalfOpen?: boolean;
+  /** Where sessions outlive the process: memoryStore, lmdbStore, redisStore, or one of your own. */
+  readonly store?: Store;
+  /**
+   * memory: a session lives as long as its process. commit: each message acts once on session.data and on what the session sends,
+   * whatever crashes; acks and outputs wait for the store. detach (servers): written while no circuit carries the session; a crash is told,
+   * and nothing silently runs again. Default: commit with a store, memory without.
+   */
+  readonly durability?: 'memory' | 'detach' | 'commit';
   /** Speak no session protocol: bytes and framing only, and the session lives as long as its one connection. */
   readonly bare?: boolean;
   readonly limits?: Partial<Limits>;
@@ -120,6 +129,14 @@ export interface Hello {
   readonly credentials: Buffer;
   readonly metadata: Buffer;
   readonly circuit: CircuitInfo;
+}
+
+/** What resumeFrom() is asked about. */
+export interface RestoredSession {
+  readonly id: string;
+  readonly principal: string | undefined;
+  readonly metadata: Buffer;
+  readonly data: unknown;
 }
 
 /** What authorizeResume() is asked about. */
@@ -152,6 +169,11 @@ export interface SessionServerOptions<Message> extends SharedOptions<Message> {
   readonly authenticate?: (hello: Hello, options: { readonly signal: AbortSignal }) => Verdict | Promise<Verdict>;
   /** May this circuit take the session up again? Asked at every resume, behind a good MAC. Default: sameOrigin. */
   readonly authorizeResume?: (request: ResumeRequest, options: { readonly signal: AbortSignal }) => boolean | Promise<boolean>;
+  /**
+   * Asked for each session taken from the store: the cursor that the application's own database has for it; 0 for none. Messages up to
+   * there are not handed out again. What they sent counts as far as the store has it.
+   */
+  readonly resumeFrom?: (session: RestoredSession) => number | Promise<number>;
   /** What a principal's second session means. Default: parallel. */
   readonly onDuplicate?: 'parallel' | 'replace' | 'reject';
   /** Ask every resume for a proof of freshness. auto: only on plain TCP that leaves the machine. */
@@ -203,6 +225,7 @@ export interface Settings<Message> {
   readonly psk: Buffer | undefined;
   readonly allowHalfOpen: boolean;
   readonly bare: boolean;
+  readonly durability: 'memory' | 'detach' | 'commit';
   readonly limits: Limits;
   /** The same with what only the core looks at. */
   readonly coreLimits: CoreLimits;
@@ -233,10 +256,20 @@ export function parseShared<Message>(options: SharedOptions<Message>): Settings<
     psk: options.psk === undefined ? undefined : parsePsk(options.psk),
     allowHalfOpen: options.allowHalfOpen ?? false,
     bare: options.bare ?? false,
+    durability: parseDurability(options),
     limits,
     coreLimits: Object.freeze({ ...limits, checkLent: process.env.NODE_ENV === 'development' }),
     runtime: options.runtime ?? processRuntime,
   });
+}
+
+function parseDurability<Message>(options: SharedOptions<Message>): 'memory' | 'detach' | 'commit' {
+  const { store, durability = store === undefined ? 'memory' : 'commit', bare } = options;
+  if (!['memory', 'detach', 'commit'].includes(durability)) throw invalid('durability', 'must be memory, detach or commit');
+  if (durability === 'memory') return durability;
+  if (store === undefined) throw invalid('store', `must be given with durability '${durability}'`);
+  if (bare) throw invalid('durability', "must be 'memory' for bare sessions, which end with their connection");
+  return durability;
 }
 
 // Room for headers, delimiters and escapes of the largest message; slip and cobs may need more, and are told so at send().

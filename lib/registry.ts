@@ -44,7 +44,7 @@ export interface Tombstone extends Known {
 }
 
 /** With its keys, numbers and map entry a tombstone is near 256 bytes: the limit in count is the one in bytes (16 MiB). */
-const TOMBSTONE_LEAST_MS = 3_600_000;
+export const TOMBSTONE_LEAST_MS = 3_600_000;
 /** A provisional session without a circuit is kept this long at most: its OPENED may have been lost, and then nobody will ever ask. */
 const PROVISIONAL_MOST_MS = 60_000;
 

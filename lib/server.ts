@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { bareSession } from './bare.ts';
 import { type Budget, processBudget } from './budget.ts';
+import { applicationError } from './causes.ts';
 import { Circuit, type CircuitInfo, circuitInfo } from './circuit.ts';
 import { CloseCode } from './core/wire.ts';
 import { report } from './diagnostics.ts';
@@ -86,7 +87,8 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
   static {
     // A rejected async 'session' listener ends that session (captureRejections); other listeners have none to end.
     const value = function rejected(this: SessionServer, error: unknown, event: string, session: unknown): void {
-      if (event === 'session') (session as Session).destroy(error instanceof Error ? applicationError(error) : undefined);
+      if (event === 'session')
+        (session as Session).destroy(error instanceof Error ? applicationError('the session listener', error) : undefined);
       else this.#tellError(error instanceof Error ? error : new Error(String(error)));
     };
     Object.defineProperty(SessionServer.prototype, EventEmitter.captureRejectionSymbol, { value });
@@ -106,7 +108,10 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     }
     if (signal?.aborted) throw aborted(signal);
     const where: NetListenOptions = path === undefined ? { port: port as number, host, backlog } : { path, backlog };
-    const server = this.#makeServer(path ?? `${host}:${port}`);
+    await this.#greeter.durability?.store.ready();
+    const listener = path ?? `${host}:${port}`;
+    this.#greeter.listeners.add(listener);
+    const server = this.#makeServer(listener);
     this.#gate?.guard(server);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -166,8 +171,10 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
       if (told > 0 && told % Math.max(1, Math.floor(ratePerSec / 10)) === 0)
         await this.#pause(Math.min(100, untilMs - runtime.now()), signal);
       const leftMs = Math.max(0, Math.floor(untilMs - runtime.now()));
-      driver.core.drain({ move: false, deadlineMs: leftMs, spreadMs: 0, address: '' });
-      driver.tellDraining({ deadlineMs: leftMs, move: false });
+      // Another process can take up what is in a store.
+      const move = driver.durable !== null;
+      driver.core.drain({ move, deadlineMs: leftMs, spreadMs: 0, address: '' });
+      driver.tellDraining({ deadlineMs: leftMs, move });
       driver.touched();
       told++;
     }
@@ -175,7 +182,10 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     return this.#sessions.size;
   }
 
-  /** Stops listening and ends every session with ERR_SHUTDOWN. Call drain() before where that matters. */
+  /**
+   * Stops listening and ends every session with ERR_SHUTDOWN. Call drain() before where that matters. With a store sessions end here only:
+   * their records are left clean, and the next process goes on with them.
+   */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
@@ -190,6 +200,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     const ends = listeners.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
     const shutdown = new SessionError('ERR_SHUTDOWN', 'the server was closed');
     this.#greeter.dropGreetings(shutdown);
+    await this.#greeter.letGo(shutdown, CLOSE_LINGER_MS);
     for (const { driver } of [...this.#greeter.registry.live.values()]) driver.fail(CloseCode.SHUTDOWN, shutdown);
     for (const session of [...this.#sessions.values()]) session.destroy(shutdown);
     const sockets = [...this.#sockets].map((socket) => new Promise<void>((resolve) => socket.once('close', resolve)));
@@ -255,7 +266,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     try {
       this.emit('session', session);
     } catch (error) {
-      session.destroy(applicationError(error));
+      session.destroy(applicationError('the session listener', error));
     }
   }
 
@@ -303,11 +314,6 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
       stop.abort();
     }
   }
-}
-
-function applicationError(error: unknown): SessionError {
-  const text = error instanceof Error ? error.message : String(error);
-  return new SessionError('ERR_APPLICATION', `the session listener failed: ${text}`, { cause: error });
 }
 
 function ignore(): void {}

@@ -4,10 +4,12 @@ import type { Duplex } from 'node:stream';
 import type { CircuitInfo } from './circuit.ts';
 import { HandlerConsumer, IteratorConsumer, pullBatch, pullOne, RangeConsumer } from './consumers.ts';
 import { Deadline } from './core/deadlines.ts';
+import { deadlock } from './deadlock.ts';
 import type { SessionDriver } from './driver.ts';
 import { SessionStream } from './duplex.ts';
 import { SessionError } from './errors.ts';
 import type { Sendable } from './framing/framing.ts';
+import { invalid } from './options.ts';
 import { Alarm } from './runtime.ts';
 import type { Abortable } from './waiters.ts';
 
@@ -81,8 +83,7 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
   readonly metadata: Buffer;
   /** This process took the session up from a record; its first life was elsewhere. */
   readonly restored: boolean;
-  /** Anything the application wants to keep with the session. */
-  data: unknown = undefined;
+  #data: unknown = undefined;
   readonly #driver: SessionDriver<Message>;
 
   static {
@@ -102,6 +103,27 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
     this.restored = identity.restored;
     this.#driver = driver;
     driver.face = this;
+  }
+
+  /**
+   * Anything the application wants to keep with the session. With a store it is part of the session's record: JSON, frozen when it is
+   * assigned, and replaced, never edited. @throws SessionError ERR_INVALID_MESSAGE for what JSON cannot carry
+   */
+  get data(): unknown {
+    return this.#driver.durable === null ? this.#data : this.#driver.durable.data;
+  }
+
+  set data(value: unknown) {
+    if (this.#driver.durable === null) this.#data = value;
+    else this.#driver.durable.data = value;
+  }
+
+  /**
+   * Stream offset behind the message handed out last. An application with a database of its own stores it in the transaction of that
+   * message, and gives it back by the server's resumeFrom.
+   */
+  get cursor(): number {
+    return this.#driver.core.inbound.inbox.endOffset;
   }
 
   get state(): SessionState {
@@ -145,6 +167,8 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
   /** Resolves when send() would return true again. Rejects when the session ends first. */
   drained(options: Abortable = {}): Promise<void> {
     if (this.#driver.ended || !this.#driver.core.outbound.needDrain) return this.#driver.drained();
+    const stuck = deadlock(this.#driver, 'drained()');
+    if (stuck !== null) return Promise.reject(stuck);
     return this.#driver.waiters.add('drain', 0, options.signal);
   }
 
@@ -158,8 +182,24 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
     if (driver.core.outbound.peerAcked >= offset) return Promise.resolve();
     if (driver.ended)
       return Promise.reject(new SessionError('ERR_CLOSED', 'flushed() on a session that has ended', { cause: driver.told }));
+    const stuck = deadlock(driver, 'flushed()');
+    if (stuck !== null) return Promise.reject(stuck);
     driver.schedule();
     return driver.waiters.add('flush', offset, options.signal);
+  }
+
+  /**
+   * Says that what was handed out so far is finished, and resolves when that, session.data and all outputs so far are in the store.
+   * Only whoever reads the session may call it. Needs durability 'commit', where it also happens by itself behind each message.
+   */
+  async commit(options: Abortable = {}): Promise<void> {
+    const driver = this.#driver;
+    const { durable } = driver;
+    if (durable?.holdsBack !== true) throw invalid('durability', "must be 'commit' for session.commit()");
+    if (driver.core.inbound.inProgress) driver.core.inbound.consume();
+    driver.settled();
+    if (driver.ended) throw new SessionError('ERR_CLOSED', 'commit() on a session that has ended', { cause: driver.told });
+    if (durable.storedSerial < durable.serial) await driver.waiters.add('commit', durable.serial, options.signal);
   }
 
   /** No more messages from here. The other direction stays open. */
@@ -217,6 +257,8 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
 
   /** The session as a Node Duplex: bytes with raw framing, otherwise one message per chunk. It ends its own half when the writer does. */
   stream(): Duplex {
+    // Node's stream buffers ahead: nobody can say which message is finished.
+    if (this.#driver.durable?.holdsBack === true) throw invalid('durability', "must not be 'commit' for stream()");
     return this.#driver.consume(new SessionStream(this.#driver, this.#driver.settings.framing.name === 'raw'));
   }
 

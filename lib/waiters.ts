@@ -6,7 +6,7 @@ export interface Abortable {
   readonly signal?: AbortSignal | undefined;
 }
 
-type Reason = 'drain' | 'flush' | 'end';
+type Reason = 'drain' | 'flush' | 'commit' | 'end';
 
 interface Waiter {
   readonly reason: Reason;

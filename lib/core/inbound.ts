@@ -21,6 +21,10 @@ export class Inbound<Message> {
   syncBelow = -1;
   /** Bytes that came twice and were trimmed. */
   duplicateBytes = 0;
+  /** `acked` waits here for a record that says so to be stored. Infinity: nothing is recorded. */
+  released: number = Infinity;
+  /** Messages up to here were consumed in an earlier life, as the application itself has recorded; 0 when there are none. */
+  passOver: number = 0;
   /** A message was handed out and is not consumed yet. */
   inProgress = false;
   /** Bytes thrown away unread and unacked, once close() found no consumer. */
@@ -84,6 +88,7 @@ export class Inbound<Message> {
     this.received = offset + length;
     if (this.#discarding) this.discardedBytes += length - skip;
     else this.inbox.take(bytes, start + skip, end);
+    if (this.passOver > 0) this.#passOver();
     return null;
   }
 
@@ -109,14 +114,18 @@ export class Inbound<Message> {
     this.#consumed = this.inbox.endOffset;
   }
 
+  /** End of what was consumed, recorded or not. */
+  get cursor(): number {
+    const quiet = !this.inProgress && this.discardedBytes === 0 && this.inbox.error === null && this.inbox.empty;
+    return quiet ? this.received : this.#consumed;
+  }
+
   /** Brings `acked` up to date. @returns whether it moved. */
   settle(): boolean {
     const before = this.acked;
-    if (!this.#discarding || this.discardedBytes === 0) {
-      const quiet = !this.inProgress && this.inbox.error === null && this.inbox.empty;
-      const acked = quiet ? this.received : this.#consumed;
-      if (acked > this.acked) this.acked = acked;
-    }
+    const { cursor, released } = this;
+    const acked = cursor < released ? cursor : released;
+    if (acked > before) this.acked = acked;
     return this.acked > before;
   }
 
@@ -124,6 +133,7 @@ export class Inbound<Message> {
   discard(): void {
     if (this.#discarding) return;
     // What was consumed up to here is acked all the same.
+    this.#consumed = this.cursor;
     this.settle();
     this.#discarding = true;
     const dataEnd = this.peerEnd >= 0 ? this.peerEnd : this.received;
@@ -134,6 +144,12 @@ export class Inbound<Message> {
 
   get discarding(): boolean {
     return this.#discarding;
+  }
+
+  #passOver(): void {
+    const { inbox } = this;
+    while (inbox.endOffset < this.passOver && inbox.next()) this.#consumed = inbox.endOffset;
+    if (inbox.endOffset >= this.passOver) this.passOver = 0;
   }
 
   /** END behind half a message: no more of it will come. */

@@ -25,6 +25,8 @@ export class Outbound<Message> {
   sent = 0;
   peerAcked = 0;
   peerLimit: number;
+  /** What lies behind waits for a record that holds it. Infinity: nothing is recorded. */
+  released: number = Infinity;
   /** Offset of our END; -1 before end(). */
   fin = -1;
   /** Bytes written again after a circuit change. */
@@ -79,7 +81,8 @@ export class Outbound<Message> {
   /** Bytes that the peer's limit lets this circuit carry now. */
   get sendableBytes(): number {
     const end = this.egress.end;
-    return (end < this.peerLimit ? end : this.peerLimit) - this.cursor;
+    const most = this.peerLimit < this.released ? this.peerLimit : this.released;
+    return (end < most ? end : most) - this.cursor;
   }
 
   get finAcked(): boolean {
@@ -88,8 +91,7 @@ export class Outbound<Message> {
 
   /** True when this circuit can carry something now. */
   get pending(): boolean {
-    if (this.fin >= 0 && this.cursor === this.fin) return true;
-    return this.sendableBytes > 0;
+    return this.finDue || this.sendableBytes > 0;
   }
 
   /** Encodes one message into the stream. Throws with nothing taken. @returns false when the application should wait for drain. */
@@ -201,13 +203,13 @@ export class Outbound<Message> {
     const egress = this.egress;
     egress.seal();
     const { base } = egress.replay;
-    const dataEnd = Math.min(egress.end, this.peerLimit, newBytes ? Number.MAX_SAFE_INTEGER : this.sent);
+    const dataEnd = Math.min(egress.end, this.peerLimit, this.released, newBytes ? Number.MAX_SAFE_INTEGER : this.sent);
     const room = bytesMax - DATA_HEADER_BYTES - END_FRAME_BYTES;
     const must = Math.min(this.sent, egress.end) - base;
     if (must > room || must > dataEnd - base) return NOTHING;
     const length = Math.min(dataEnd - base, room);
     const end = base + length;
-    const fin = end === this.fin && (newBytes || this.sent > this.fin);
+    const fin = end === this.fin && this.released > end && (newBytes || this.sent > this.fin);
     const bytes = Buffer.allocUnsafe((length > 0 ? DATA_HEADER_BYTES + length : 0) + (fin ? END_FRAME_BYTES : 0));
     if (bytes.length === 0) return NOTHING;
     let at = 0;
@@ -225,7 +227,7 @@ export class Outbound<Message> {
 
   /** True when END is the next thing that this circuit has to carry. */
   get finDue(): boolean {
-    return this.fin >= 0 && this.cursor === this.fin;
+    return this.fin >= 0 && this.cursor === this.fin && this.released > this.fin;
   }
 
   /** END has been written to this circuit. */

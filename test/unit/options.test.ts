@@ -32,6 +32,7 @@ describe('options', () => {
       psk: undefined,
       allowHalfOpen: false,
       bare: false,
+      durability: 'memory',
     });
     const { processBytes, ...fixed } = limits;
     expect(fixed).to.deep.include({

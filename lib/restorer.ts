@@ -1,0 +1,223 @@
+// Restorer: how an accepting process takes sessions from its store. A RESUME goes in; out comes a session that lives here, claimed for
+// that circuit, or the refusal. Claims of one session run one at a time, and are seen through even where their circuit has gone.
+import type { Budget } from './budget.ts';
+import type { CircuitInfo } from './circuit.ts';
+import type { Positions, RejectedFlight, ResumeFlight } from './core/handshake.ts';
+import { judgeGeneration } from './core/resume.ts';
+import { SessionCore } from './core/session-core.ts';
+import { restore } from './core/snapshot.ts';
+import { RejectCode } from './core/wire.ts';
+import { SessionDriver } from './driver.ts';
+import type { SessionHost } from './driver-host.ts';
+import { asError, type Durability } from './durability.ts';
+import { fromText } from './durable/data.ts';
+import {
+  decodeIdentity,
+  decodeState,
+  decodeTombstone,
+  encodeIdentity,
+  encodeTombstone,
+  type RecordIdentity,
+  snapshotOf,
+} from './durable/record.ts';
+import { SessionError } from './errors.ts';
+import type { RestoredSession, Settings } from './options.ts';
+import type { Known, Live, Registry, Tombstone } from './registry.ts';
+import { SessionKeys } from './security/keys.ts';
+import { Session } from './session.ts';
+import type { Claim, ClaimResult, StoredRecord } from './stores/store.ts';
+
+export interface RestorerOptions<Message> {
+  readonly settings: Settings<Message>;
+  readonly durability: Durability;
+  readonly registry: Registry<Message>;
+  readonly budget: Budget;
+  readonly host: SessionHost<SessionDriver<Message>>;
+  readonly node: number;
+  /** Names of the listeners of this server. */
+  readonly listeners: ReadonlySet<string>;
+  readonly resumeFrom: ((session: RestoredSession) => number | Promise<number>) | undefined;
+  readonly opened: (session: Session<Message>) => void;
+}
+
+/** Why a RESUME cannot be served here. */
+export interface Refusal {
+  readonly code: RejectCode;
+  readonly detail: Partial<RejectedFlight>;
+}
+
+/** A claim whose circuit has gone is seen through for so long: half a claim would keep others out. */
+const CLAIM_MS = 60_000;
+/** The next dial, where the record is live in another process. */
+const LIVE_RETRY_MS = 2_000;
+
+export class Restorer<Message> {
+  readonly #options: RestorerOptions<Message>;
+  readonly #claims = new Map<string, Promise<unknown>>();
+
+  constructor(options: RestorerOptions<Message>) {
+    this.#options = options;
+  }
+
+  /** Looks a session up that is not here. @param circuit that asks. @throws SessionError ERR_STORE */
+  async recall(id: string, circuit: CircuitInfo): Promise<Known | undefined> {
+    const found = await this.#options.durability.store.find(id).catch((error: unknown) => {
+      throw asError(error);
+    });
+    if (found === undefined) return undefined;
+    if (found.ended) return this.#bury(id, found.tombstone, circuit);
+    return this.#knownOf(decodeIdentity(found.record.identity), circuit);
+  }
+
+  /** Claims the session for a RESUME whose MAC was good. @returns null where the fencing step may decide, by what is here now */
+  claim(id: string, flight: ResumeFlight, circuit: CircuitInfo): Promise<Refusal | null> {
+    const before = this.#claims.get(id) ?? Promise.resolve();
+    const run = before.then(() => this.#claim(id, flight, circuit));
+    const settled = run.then(ignore, ignore).then(() => {
+      if (this.#claims.get(id) === settled) this.#claims.delete(id);
+    });
+    this.#claims.set(id, settled);
+    return run;
+  }
+
+  /** Begins the record of a session that was opened here. */
+  tie(entry: Live<Message>): void {
+    const { durability, node } = this.#options;
+    durability.tie(entry.driver, { id: entry.session.id, identity: encodeIdentity(this.#identityOf(entry)), node: () => node });
+    entry.driver.durable?.begin();
+  }
+
+  /** The session has ended for good: every process answers with its tombstone. */
+  entomb(entry: Live<Message>, tombstone: Omit<Tombstone, 'untilMs'>, keepMs: number): void {
+    const { generation, instance, cause, finals } = tombstone;
+    const bytes = encodeTombstone({ generation, instance, cause, finals, identity: this.#identityOf(entry) });
+    entry.driver.durable?.end(bytes, keepMs);
+  }
+
+  async #claim(id: string, flight: ResumeFlight, circuit: CircuitInfo): Promise<Refusal | null> {
+    const { registry, settings } = this.#options;
+    const entry = registry.live.get(id);
+    if (entry !== undefined) {
+      const { core, durable } = entry.driver;
+      // What memory refuses needs no claim; the fencing step tells why.
+      if (durable === null || judgeGeneration(core, flight) !== 0 || core.judge(flight.positions) !== null) return null;
+      const result = await durable.reclaim(flight.generation, flight.instance);
+      if (result?.status === 'stale') return stale(result, flight);
+      // Lost to another process meanwhile: then it is not here any more, and claimed like any other below.
+      if (result?.status === 'claimed') return null;
+    }
+    const now = settings.runtime.now();
+    const here = registry.live.has(id) || registry.findProvisional(id, now) !== undefined || registry.findTombstone(id, now) !== undefined;
+    return here ? null : this.#claimForeign(id, flight, circuit);
+  }
+
+  async #claimForeign(id: string, flight: ResumeFlight, circuit: CircuitInfo): Promise<Refusal | null> {
+    const { durability, settings } = this.#options;
+    const { store, owner, mode } = durability;
+    const { generation, instance, positions } = flight;
+    const exclusive = mode === 'detach';
+    const keepMs = durability.keepMs(settings.holdMs);
+    const request = { id, owner, generation, instance, positions, held: undefined, exclusive, keepMs };
+    const result = await durability.persist(() => store.claim(request), CLAIM_MS);
+    switch (result.status) {
+      case 'claimed':
+        await this.#adopt(id, result.claim, result.record as StoredRecord, flight, circuit);
+        return null;
+      case 'stale':
+        return stale(result, flight);
+      case 'lost':
+        return { code: RejectCode.STATE_LOST, detail: { positions: told(result, settings.window), reason: numbers(result) } };
+      case 'live': {
+        const reason = 'its process does not say what it has done';
+        if (result.leaseMs > 0) return { code: RejectCode.RETRY_LATER, detail: { retryAfterMs: LIVE_RETRY_MS, reason } };
+        return {
+          code: RejectCode.STATE_LOST,
+          detail: { positions: told(result, settings.window), reason: `${reason}: ${numbers(result)}` },
+        };
+      }
+      case 'ended':
+        this.#bury(id, result.tombstone, circuit);
+        return null;
+      default:
+        return { code: RejectCode.UNKNOWN, detail: {} };
+    }
+  }
+
+  /** The session lives here from now on: detached, announced, and ready for the fencing step of the circuit that it was claimed for. */
+  async #adopt(id: string, claim: Claim, record: StoredRecord, flight: ResumeFlight, circuit: CircuitInfo): Promise<void> {
+    const { settings, durability, registry, budget, host, node, resumeFrom, opened } = this.#options;
+    const identity = decodeIdentity(record.identity);
+    const state = decodeState(record.state);
+    if (identity.framing !== settings.framing.name)
+      throw new SessionError(
+        'ERR_FRAMING_MISMATCH',
+        `session ${id} is framed by ${identity.framing}, this server by ${settings.framing.name}`,
+      );
+    const now = settings.runtime.now();
+    const snapshot = snapshotOf(record, identity, state);
+    const core = new SessionCore(settings.framing, { role: 'accept', ...snapshot }, settings.coreLimits, 0, now);
+    restore(core, snapshot);
+    // Before this circuit, of whatever generation the record is: the store has judged that.
+    core.generation = flight.generation - 1;
+    core.instance = flight.instance;
+    const data = fromText(state.data);
+    const { principal, metadata } = identity;
+    if (resumeFrom !== undefined) core.inbound.passOver = cursorOf(await resumeFrom({ id, principal, metadata, data }));
+    const driver = new SessionDriver(core, settings, host, budget);
+    const session = new Session(driver, { id, principal, metadata, restored: true });
+    durability.tie(driver, { id, identity: record.identity, node: () => node }, { claim, record, data });
+    registry.add({ session, driver, ...this.#knownOf(identity, circuit), takeoversMs: [] });
+    core.waitForResume(now);
+    opened(session);
+    driver.touched();
+  }
+
+  #bury(id: string, bytes: Buffer, circuit: CircuitInfo): Tombstone | undefined {
+    const { registry, settings } = this.#options;
+    const { generation, instance, cause, finals, identity } = decodeTombstone(bytes);
+    const now = settings.runtime.now();
+    registry.bury(id, { ...this.#knownOf(identity, circuit), generation, instance, cause, finals }, settings.holdMs, now);
+    return registry.findTombstone(id, now);
+  }
+
+  #knownOf(identity: RecordIdentity, circuit: CircuitInfo): Known {
+    const { keys, bound, principal } = identity;
+    const opened = JSON.parse(identity.opened) as CircuitInfo;
+    // Another machine's listener has another name: of ours, this circuit's stands for it.
+    const listener = this.#options.listeners.has(opened.listener) ? opened.listener : circuit.listener;
+    return { keys: SessionKeys.from(keys), bound, principal, opened: { ...opened, listener } };
+  }
+
+  #identityOf(entry: Live<Message>): RecordIdentity {
+    const { keys, bound, principal, opened, session, driver } = entry;
+    const { inbound, outbound } = driver.core;
+    const terms = { framing: driver.settings.framing.name, window: inbound.window, peerWindow: outbound.peerWindow };
+    return { keys: keys.bytes(), bound, principal, ...terms, metadata: session.metadata, opened: JSON.stringify(opened) };
+  }
+}
+
+function stale(result: Extract<ClaimResult, { status: 'stale' }>, flight: ResumeFlight): Refusal {
+  const code = result.instance === flight.instance ? RejectCode.STALE_GENERATION : RejectCode.TAKEN_OVER;
+  return { code, detail: { generation: result.generation } };
+}
+
+interface StoredNumbers {
+  readonly received: number;
+  readonly base: number;
+  readonly sent: number;
+}
+
+function told({ received, base, sent }: StoredNumbers, window: number): Positions {
+  return { received, acked: received, limit: Math.min(received + window, Number.MAX_SAFE_INTEGER - 1), base, sent };
+}
+
+function numbers({ received, base, sent }: StoredNumbers): string {
+  return `the record has ${received} bytes in, and ${base} to ${sent} out`;
+}
+
+function cursorOf(value: unknown): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
+  throw new SessionError('ERR_APPLICATION', `resumeFrom() gave ${String(value)}, which is no cursor`);
+}
+
+function ignore(): void {}
