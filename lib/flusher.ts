@@ -22,7 +22,7 @@ export class Flusher<Message> {
     this.#written = written;
   }
 
-  /** The application has written a message: full blocks go out at once, the rest at the end of the tick. @returns whether a block was full */
+  /** A message was written: full blocks go out at once, the rest at the end of the tick. @returns whether a block was full */
   sent(circuit: Circuit): boolean {
     const { egress } = this.#core.outbound;
     const { filled } = egress;

@@ -517,8 +517,7 @@ export class SessionCore<Message> implements FrameSink {
 
   /**
    * Pushes what the circuit should carry now, as few buffers as possible.
-   * @param budget bytes that the circuit's socket may still queue
-   * @param full only blocks that are full: one that is being written into waits for more. @returns bytes pushed
+   * @param budget bytes that the socket may still queue @param full only full blocks: an open one waits for more. @returns bytes pushed
    */
   transmit(out: Buffer[], budget: number, now: number, full = false): number {
     if (budget <= 0 || this.#state === 'detached' || this.#state === 'lingering') return 0;
