@@ -2,11 +2,12 @@
 // A configuration passes when its whole state space holds no error and no endless run; a mutant when an assertion fails.
 // Needs the Debian packages spin and gcc, and installs them where it may.
 
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { installMissing } from './debian.ts';
 
 interface Job {
   readonly model: string;
@@ -78,7 +79,7 @@ function planted(model: string, defines: readonly string[], names: string): Job[
   return names.split(' ').map((mutant) => ({ model, defines, mutant }));
 }
 
-installMissing();
+installMissing(['spin', 'gcc']);
 const begun = performance.now();
 const failures = await runAll([...(nightly ? big : []), ...small, ...mutants]);
 process.stdout.write(`${mutants.length} mutants, ${((performance.now() - begun) / 1000).toFixed(0)} s, ${failures} failed\n`);
@@ -138,17 +139,4 @@ function run(folder: string, command: string, args: readonly string[]): Promise<
       else reject(new Error(`${command}: ${error.message}\n${stdout}${stderr}`));
     });
   });
-}
-
-function installMissing(): void {
-  const missing = ['spin', 'gcc'].filter((name) => spawnSync(name, [name === 'spin' ? '-V' : '--version']).error !== undefined);
-  if (missing.length === 0) return;
-  const asRoot = process.getuid?.() === 0 ? [] : ['sudo'];
-  for (const args of [
-    ['update', '-qq'],
-    ['install', '-y', '-qq', '--no-install-recommends', ...missing],
-  ]) {
-    const [name, ...rest] = [...asRoot, 'apt-get', ...args] as [string, ...string[]];
-    if (spawnSync(name, rest, { stdio: 'inherit' }).status !== 0) throw new Error(`install ${missing.join(' and ')} first`);
-  }
 }

@@ -29,7 +29,8 @@ export class Conversation {
   readonly #out: string;
   readonly #into: string;
   readonly #random: Random;
-  readonly #digests: string[] = [];
+  /** Messages given to send(). Their digests are with the parent: a soak must not grow by what it says. */
+  #sent: number = 0;
   #finishing: boolean = false;
   #over: boolean = false;
   #flushing: boolean = false;
@@ -87,10 +88,9 @@ export class Conversation {
     const { framing, mostBytes } = this.#talk;
     const roll = this.#random.next();
     const bytes = this.#random.integer(0, roll < 0.9 ? 400 : roll < 0.99 ? Math.ceil(mostBytes / 10) : mostBytes);
-    const n = this.#digests.length;
+    const n = this.#sent++;
     const message = makeMessage(framing, this.#out, n, bytes);
     const digest = digestOf(message);
-    this.#digests.push(digest);
     say({ what: 'offered', stream: this.#out, n, digest });
     const room = this.session.send(message);
     say({ what: 'accepted', stream: this.#out, n });
@@ -98,7 +98,7 @@ export class Conversation {
   }
 
   #confirm(): void {
-    const count = this.#digests.length;
+    const count = this.#sent;
     this.#flushing = true;
     this.session.flushed().then(
       () => {

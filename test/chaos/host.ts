@@ -97,7 +97,7 @@ async function obey(command: Command): Promise<unknown> {
 
 async function serve({ key, host, port, options }: Command & { act: 'serve' }): Promise<number> {
   const { tls, ...rest } = options;
-  const server = new SessionServer<Message>({ ...rest, framing: framings[options.framing], ...(tls ? { tls: serverTls() } : {}) });
+  const server = new SessionServer<Message>({ ...rest, ...common(options), ...(tls ? { tls: serverTls() } : {}) });
   servers.set(key, server);
   server.on('session', (session) => talk(session, 'far', key, JSON.parse(session.metadata.toString()) as Talk));
   return (await server.listen({ host, port })).port;
@@ -105,11 +105,11 @@ async function serve({ key, host, port, options }: Command & { act: 'serve' }): 
 
 async function dial({ key, host, port, options, talk: style, sessions }: Command & { act: 'dial' }): Promise<void> {
   const { tls, ...rest } = options;
-  const common = { ...rest, framing: framings[options.framing], host, port, ...(tls ? { tls: clientTls() } : {}) };
+  const shared = { ...rest, ...common(options), host, port, ...(tls ? { tls: clientTls() } : {}) };
   const held: SessionClient<Message>[] = [];
   clients.set(key, held);
   const open = async (style: Talk): Promise<void> => {
-    const client = new SessionClient<Message>({ ...common, metadata: JSON.stringify(style) });
+    const client = new SessionClient<Message>({ ...shared, metadata: JSON.stringify(style) });
     held.push(client);
     talk(await client.open({ retry: true }), 'near', key, style);
   };
@@ -117,6 +117,11 @@ async function dial({ key, host, port, options, talk: style, sessions }: Command
     const count = Math.min(OPENING_AT_ONCE, sessions - i);
     await Promise.all(Array.from({ length: count }, (_, j) => open({ ...style, seed: style.seed + i + j })));
   }
+}
+
+/** Each side ends when it is told to, whatever the other one does. */
+function common({ framing }: HostOptions): { framing: Framing<Message>; allowHalfOpen: boolean } {
+  return { framing: framings[framing], allowHalfOpen: true };
 }
 
 function talk(session: Session<Message>, side: Side, key: string, style: Talk): void {

@@ -6,7 +6,7 @@ import { Merge } from './reports.ts';
 
 const POLL_MS = 20;
 
-export class Stage {
+export class Stage implements AsyncDisposable {
   readonly ledger: Ledger = new Ledger();
   readonly #merge: Merge = new Merge((report, source) => this.ledger.take(report, source));
   readonly #hosts: Set<HostProcess> = new Set();
@@ -51,6 +51,10 @@ export class Stage {
   async end(): Promise<void> {
     await Promise.all([...this.#hosts].map((host) => host.end()));
     if (this.#broken !== undefined) throw new Error(this.#broken);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end();
   }
 }
 
