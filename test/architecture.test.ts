@@ -26,13 +26,14 @@ describe('architecture of this repository', () => {
   const tree = read(['lib', 'bin', 'test', 'examples', 'scripts', 'bench', 'docs']);
   const rules: readonly [string, tidy.Rule][] = [
     ['imports run one way and form no cycle', tidy.importsRunOneWay],
+    ['the command uses the public API', tidy.commandUsesThePublicApi],
     ['there are no barrels', tidy.noBarrels],
     ['the entries only re-export', tidy.entriesOnlyReExport],
     ['core and framing are pure', tidy.pureLayersStayPure],
-    ['lib contains no banned word', tidy.noBannedWords],
+    ['lib and bin contain no banned word', tidy.noBannedWords],
     ['wire numbers stand in one file', tidy.wireNumbersInOneFile],
     ['files, functions and lines stay within their sizes', tidy.sizesStayWithin(tidy.FILE_RATCHET)],
-    ['every file of lib has a header', tidy.filesHaveHeaders],
+    ['every file of lib and bin has a header', tidy.filesHaveHeaders],
     ['no file of lib is dead', tidy.noDeadFiles],
     ['examples import the package by name', tidy.examplesImportByName],
     ['every error code is documented, raised and tested', tidy.errorCodesAreTrue(sessionErrorCodes)],
@@ -94,6 +95,20 @@ describe('architecture rules', () => {
       'lib/jose.ts': "import { jwtVerify } from 'jose';",
       'lib/framing/framing.ts': "import { E } from '../errors.ts';",
       'lib/security/keys.ts': "import { createHmac } from 'node:crypto';\nimport { MAC } from '../core/wire.ts';",
+    });
+  });
+
+  it('find a command that reaches into lib, and commands that know each other', () => {
+    const rule = tidy.commandUsesThePublicApi;
+    finds(rule, { 'bin/main.ts': "import { a } from '../lib/client.ts';" }, /client.ts: it is not public/);
+    finds(rule, { 'bin/main.ts': "import { a } from '../lib/framing/internal/checks.ts';" }, /not public/);
+    finds(rule, { 'bin/main.ts': "import ws from 'ws';" }, /no dependencies/);
+    finds(rule, { 'bin/commands/a.ts': "import { b } from './b.ts';", 'bin/commands/b.ts': '' }, /only main.ts knows/);
+    finds(rule, { 'bin/a.ts': "import './b.ts';", 'bin/b.ts': "import './a.ts';" }, /cycle/);
+    passes(rule, {
+      'bin/main.ts': "import { a } from './commands/a.ts';\nimport { raw } from '../lib/framing/raw.ts';",
+      'bin/commands/a.ts':
+        "import { connect } from 'node:net';\nimport { S } from '../../lib/index.ts';\nimport { C } from '../../lib/testing.ts';",
     });
   });
 
@@ -209,7 +224,8 @@ describe('architecture rules', () => {
   it('find files without a header, and dead files', () => {
     finds(tidy.filesHaveHeaders, { 'lib/a.ts': "import './b.ts';" }, /header/);
     finds(tidy.filesHaveHeaders, { 'lib/a.ts': '// a\nlet x;' }, /header/);
-    passes(tidy.filesHaveHeaders, { 'lib/a.ts': header });
+    finds(tidy.filesHaveHeaders, { 'bin/a.ts': '#!/usr/bin/env node\nlet x;' }, /header/);
+    passes(tidy.filesHaveHeaders, { 'lib/a.ts': header, 'bin/a.ts': `#!/usr/bin/env node\n${header}` });
     const tree = { 'lib/index.ts': "export { b } from './b.ts';", 'lib/b.ts': "import './core/c.ts';", 'lib/core/c.ts': '' };
     passes(tidy.noDeadFiles, tree);
     finds(tidy.noDeadFiles, { 'lib/core/d.ts': "import '../b.ts';", ...tree }, /nothing that the package exports/);

@@ -110,6 +110,27 @@ export const importsRunOneWay: Rule = (tree) => {
   return [...offences, ...cycles(graph)];
 };
 
+/** The command is made of the public API alone, so that whatever it can do its users can do too. Imports run one way: main, commands, the rest. */
+export const commandUsesThePublicApi: Rule = (tree) => {
+  const graph = new Map<string, string[]>();
+  const offences: Offence[] = [];
+  for (const [path, source] of [...tree].filter(([name]) => name.startsWith('bin/'))) {
+    const targets: string[] = [];
+    for (const { specifier, line } of importsOf(source)) {
+      if (specifier.startsWith('node:')) continue;
+      const target = posix.join(posix.dirname(path), specifier);
+      targets.push(target);
+      const open = MAY_RE_EXPORT.includes(target) || /^lib\/framing\/[^/]+\.ts$/.test(target);
+      if (!specifier.startsWith('.')) offences.push({ path, line, what: `imports ${specifier}: the command has no dependencies` });
+      else if (!target.startsWith('bin/') && !open) offences.push({ path, line, what: `imports ${target}: it is not public` });
+      else if (target.startsWith('bin/commands/') && path !== 'bin/main.ts')
+        offences.push({ path, line, what: `imports ${target}: only main.ts knows the commands` });
+    }
+    graph.set(path, targets);
+  }
+  return [...offences, ...cycles(graph)];
+};
+
 /** Only the two entries re-export; a barrel hides who uses what. */
 export const noBarrels: Rule = (tree) =>
   libFiles(tree).flatMap(([path, source]) =>
@@ -131,9 +152,9 @@ export const pureLayersStayPure: Rule = (tree) =>
     .filter(([path]) => PURE.includes(layerOf(path) as Layer))
     .flatMap(([path, source]) => banned(path, strip(source), BANNED_IN_PURE));
 
-/** What no file of lib may contain. */
+/** What no file of lib or bin may contain. */
 export const noBannedWords: Rule = (tree) =>
-  libFiles(tree).flatMap(([path, source]) => {
+  shippedFiles(tree).flatMap(([path, source]) => {
     const silenced = [...source.matchAll(/@ts-(ignore|nocheck|expect-error)/g)].map((match) => ({
       path,
       line: lineAt(source, match.index),
@@ -187,8 +208,8 @@ export function sizesStayWithin(ratchet: Readonly<Record<string, number>>): Rule
 
 /** A file begins with a sentence that says what it is. */
 export const filesHaveHeaders: Rule = (tree) =>
-  libFiles(tree)
-    .filter(([, source]) => !/^\/\/ \S.{20,}/.test(source))
+  shippedFiles(tree)
+    .filter(([, source]) => !/^(#!.*\n)?\/\/ \S.{20,}/.test(source))
     .map(([path]) => ({ path, line: 1, what: 'begins without a header comment' }));
 
 /** Every file of lib can be reached from an entry of the package. */
@@ -244,6 +265,10 @@ export function show(offences: readonly Offence[]): string {
 
 function libFiles(tree: Tree): [string, string][] {
   return [...tree].filter(([path]) => path.startsWith('lib/') && path.endsWith('.ts'));
+}
+
+function shippedFiles(tree: Tree): [string, string][] {
+  return [...tree].filter(([path]) => /^(lib|bin)\/.*\.ts$/.test(path));
 }
 
 function layerOf(path: string): Layer {
