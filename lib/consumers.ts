@@ -170,6 +170,8 @@ export function pullBatch<Message>(source: Source<Message>): { readonly item: re
 export class HandlerConsumer<Message> implements Consumer {
   readonly #source: Source<Message>;
   readonly #handler: (message: Message) => unknown;
+  #resolved: (() => void) | null = null;
+  #rejected: ((error: unknown) => void) | null = null;
   #busy = false;
   #over = false;
 
@@ -197,7 +199,7 @@ export class HandlerConsumer<Message> implements Consumer {
         return;
       }
       if (isPromise(result)) {
-        result.then(this.#resolved, this.#failed);
+        this.#await(result);
         return;
       }
       inbound.consume();
@@ -210,17 +212,23 @@ export class HandlerConsumer<Message> implements Consumer {
     this.#over = true;
   }
 
-  readonly #resolved = (): void => {
-    this.#busy = false;
-    if (this.#over) return;
-    this.#source.core.inbound.consume();
-    this.#source.settled();
-    this.wake();
-  };
+  /** The handler goes on for a while; its message is consumed when it is done. */
+  #await(result: PromiseLike<unknown>): void {
+    // Made for the first promise: most handlers return none, and every session would carry them.
+    this.#resolved ??= (): void => {
+      this.#busy = false;
+      if (this.#over) return;
+      this.#source.core.inbound.consume();
+      this.#source.settled();
+      this.wake();
+    };
+    this.#rejected ??= (error: unknown): void => this.#failed(error);
+    result.then(this.#resolved, this.#rejected);
+  }
 
-  readonly #failed = (error: unknown): void => {
+  #failed(error: unknown): void {
     if (!this.#over) this.#source.applicationFailed(error);
-  };
+  }
 }
 
 /** receiveRanges(): no object per message; the range is valid during the call. */

@@ -47,8 +47,8 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     this.#host = host;
     this.#budget = budget;
     this.#share = new Share(budget);
-    this.#alarm = new Alarm((now) => this.#ring(now));
-    this.#flusher = new Flusher(core, settings, () => this.touched());
+    this.#alarm = Alarm.of(this as SessionDriver<unknown>, ring);
+    this.#flusher = new Flusher(core, settings, this);
   }
 
   set face(face: Face) {
@@ -306,7 +306,8 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     this.#flusher.schedule();
   }
 
-  #ring(now: number): void {
+  /** @internal The earliest of the core's deadlines has come. */
+  ring(now: number): void {
     this.core.tick(now, this.#flusher.circuit === null ? 0 : this.#flusher.circuit.queuedBytes);
     this.touched();
   }
@@ -392,5 +393,6 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   }
 }
 
+const ring = (now: number, driver: SessionDriver<unknown>): void => driver.ring(now);
 const settle = (driver: SessionDriver<unknown>): void => driver.settleScheduled();
 const end = (driver: SessionDriver<unknown>): void => driver.end();

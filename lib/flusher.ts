@@ -9,17 +9,17 @@ const outgoing: Buffer[] = [];
 export class Flusher<Message> {
   readonly #core: SessionCore<Message>;
   readonly #settings: Settings<Message>;
-  readonly #written: () => void;
+  readonly #owner: { touched(): void };
   circuit: Circuit | null = null;
   /** A newer circuit is being tried: this one is not written to. */
   frozen = false;
   #scheduled = false;
 
-  /** @param written runs what a write has made due */
-  constructor(core: SessionCore<Message>, settings: Settings<Message>, written: () => void) {
+  /** @param owner is told after every write: it may have made something due */
+  constructor(core: SessionCore<Message>, settings: Settings<Message>, owner: { touched(): void }) {
     this.#core = core;
     this.#settings = settings;
-    this.#written = written;
+    this.#owner = owner;
   }
 
   /** A message was written: full blocks go out at once, the rest at the end of the tick. @returns whether a block was full */
@@ -45,11 +45,11 @@ export class Flusher<Message> {
     const { circuit } = this;
     if (circuit === null || this.frozen) return;
     const core = this.#core;
-    // What #written would schedule below is for a later turn: a tick without end would let no byte in.
+    // What touched() would schedule below is for a later turn: a tick without end would let no byte in.
     this.#scheduled = true;
     this.#write(circuit, this.#room(circuit), false);
     if (core.halfCloses) circuit.end();
-    this.#written();
+    this.#owner.touched();
     this.#scheduled = core.wantsTransmit && this.circuit === circuit && this.#room(circuit) > 0;
     if (this.#scheduled) this.#settings.runtime.yield(flushScheduled, this as unknown as Flusher<unknown>);
   }

@@ -42,7 +42,7 @@ export function offer<Message>(options: OfferOptions<Message>): { readonly opene
     principal,
     opened: circuit,
     terms,
-    metadata: Buffer.from(flight.metadata ?? NOTHING),
+    metadata: flight.metadata?.length ? Buffer.from(flight.metadata) : NOTHING,
     live: true,
     untilMs: runtime.now() + settings.limits.handshakeMs,
   };

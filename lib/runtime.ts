@@ -21,7 +21,8 @@ export interface Runtime {
 
 /** One thing to be woken for. Its owner keeps it and arms it again and again, so that no timer is made per event. */
 export class Alarm {
-  readonly ring: (now: number) => void;
+  readonly #task: (now: number, owner: unknown) => void;
+  readonly #owner: unknown;
   /** When its owner wants to be woken; Infinity when not armed. */
   dueMs: number = Infinity;
   /** @internal where it sits: the slot's time, and its neighbours */
@@ -31,8 +32,18 @@ export class Alarm {
   /** @internal */
   next: Alarm | null = null;
 
-  constructor(ring: (now: number) => void) {
-    this.ring = ring;
+  constructor(task: (now: number, owner: unknown) => void, owner?: unknown) {
+    this.#task = task;
+    this.#owner = owner;
+  }
+
+  /** One that every session has: its task is a plain function, so that no closure is made. */
+  static of<Owner>(owner: Owner, task: (now: number, owner: Owner) => void): Alarm {
+    return new Alarm(task as (now: number, owner: unknown) => void, owner);
+  }
+
+  ring(now: number): void {
+    this.#task(now, this.#owner);
   }
 }
 

@@ -143,7 +143,8 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     const info = circuitInfo(socket, listener, this.#options.tlsTerminated === true, source);
     if (socket instanceof Socket) this.#tlsHandshakes.delete(`${socket.remoteAddress} ${socket.remotePort}`);
     this.#sockets.add(socket);
-    socket.once('close', () => this.#sockets.delete(socket));
+    (socket as AcceptedDuplex)[acceptedInto] = this.#sockets;
+    socket.on('close', forgetAccepted);
     if (!this.#greeter.admit(info)) {
       socket.on('error', ignore);
       socket.destroy();
@@ -314,6 +315,16 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
       stop.abort();
     }
   }
+}
+
+// A listener that finds its server on the socket: no closure per connection.
+const acceptedInto: unique symbol = Symbol('accepted');
+interface AcceptedDuplex extends Duplex {
+  [acceptedInto]?: Set<Duplex>;
+}
+
+function forgetAccepted(this: AcceptedDuplex): void {
+  this[acceptedInto]?.delete(this);
 }
 
 function ignore(): void {}

@@ -6,8 +6,6 @@ import { Egress } from './egress.ts';
 import { ACK_FRAME_BYTES, DATA_HEADER_BYTES, Frame, MAX_DATA_BYTES, putAck, putDataHeader, putU64Frame } from './wire.ts';
 
 export interface OutboundLimits {
-  /** The peer's window: no message may be larger, framing included. */
-  readonly peerWindow: number;
   readonly outboxHighWater: number;
   readonly outboxHardCap: number;
   readonly replaySegments: number;
@@ -18,7 +16,10 @@ export interface OutboundLimits {
 export class Outbound<Message> {
   readonly egress: Egress;
   readonly #encoder: Encoder<Message>;
+  // Shared by all sessions of a server: what differs from one to the next is kept beside it.
   readonly #limits: OutboundLimits;
+  /** The peer's window: no message may be larger, framing included. */
+  readonly peerWindow: number;
   /** Next offset to write on this circuit. */
   cursor = 0;
   /** Highest offset ever put on any circuit; END counts one. */
@@ -42,11 +43,12 @@ export class Outbound<Message> {
   // Up to this offset no limit is near. It only ever lags behind: `sent` and the base move forward.
   #ample = 0;
 
-  constructor(encoder: Encoder<Message>, limits: OutboundLimits) {
+  constructor(encoder: Encoder<Message>, limits: OutboundLimits, peerWindow: number) {
     this.#encoder = encoder;
     this.#limits = limits;
     this.egress = new Egress(limits.replaySegments, limits.checkLent);
-    this.peerLimit = limits.peerWindow;
+    this.peerWindow = peerWindow;
+    this.peerLimit = peerWindow;
   }
 
   /** A fresh one goes on where another process was. */
@@ -56,10 +58,6 @@ export class Outbound<Message> {
     this.sent = sent;
     this.peerAcked = base;
     this.peerLimit = peerLimit;
-  }
-
-  get peerWindow(): number {
-    return this.#limits.peerWindow;
   }
 
   /** Offset behind the last byte the application has written; END counts one. */
@@ -259,12 +257,12 @@ export class Outbound<Message> {
   #admit(before: number, after: number): boolean {
     const limits = this.#limits;
     const { base } = this.egress.replay;
-    if (after - base > limits.outboxHardCap || after - before > limits.peerWindow || after > Number.MAX_SAFE_INTEGER - 1)
+    if (after - base > limits.outboxHardCap || after - before > this.peerWindow || after > Number.MAX_SAFE_INTEGER - 1)
       this.#refuse(before, after);
     this.#ample = Math.min(
       this.sent + limits.outboxHighWater,
       base + limits.outboxHardCap / 2,
-      base + limits.peerWindow,
+      base + this.peerWindow,
       Number.MAX_SAFE_INTEGER - 1,
     );
     if (after - this.sent > limits.outboxHighWater || (after - base) * 2 > limits.outboxHardCap) this.needDrain = true;
@@ -281,11 +279,8 @@ export class Outbound<Message> {
   #refuse(before: number, after: number): never {
     const bytes = after - before;
     this.egress.truncate(before);
-    if (bytes > this.#limits.peerWindow) {
-      throw new SessionError(
-        'ERR_MESSAGE_TOO_LARGE',
-        `a message of ${bytes} bytes does not fit the peer's window of ${this.#limits.peerWindow}`,
-      );
+    if (bytes > this.peerWindow) {
+      throw new SessionError('ERR_MESSAGE_TOO_LARGE', `a message of ${bytes} bytes does not fit the peer's window of ${this.peerWindow}`);
     }
     if (after > Number.MAX_SAFE_INTEGER - 1) throw new SessionError('ERR_EXHAUSTED', `offset ${before} plus ${bytes} bytes`);
     this.needDrain = true;

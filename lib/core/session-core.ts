@@ -107,7 +107,7 @@ export class SessionCore<Message> implements FrameSink {
     this.holdMs = terms.holdMs;
     this.#holdExtraMs = holdExtraMs;
     this.inbound = new Inbound(framing.decoder(limits), terms.window);
-    this.outbound = new Outbound(framing.encoder(limits), { ...limits, peerWindow: terms.peerWindow });
+    this.outbound = new Outbound(framing.encoder(limits), limits, terms.peerWindow);
     this.#reader = new FrameReader(this);
     this.#live = new Liveness(terms.heartbeatMs, limits.writeStallMs);
     this.#control = new Control(this.inbound, this.outbound, this.rtt);

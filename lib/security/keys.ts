@@ -36,7 +36,7 @@ export interface KeyInputs {
 
 /** The two MAC keys of a session: the dialing side's and the accepting side's. */
 export class SessionKeys {
-  // One block and no KeyObject: a hundred thousand idle sessions and tombstones hold one of these each.
+  // Bytes and no KeyObject: a hundred thousand idle sessions and tombstones hold one of these each.
   readonly #bytes: Buffer;
 
   private constructor(bytes: Buffer) {
@@ -46,7 +46,7 @@ export class SessionKeys {
   /** From the 64 bytes of a record. They are copied. @throws SessionError ERR_INVALID_OPTION for another length. */
   static from(bytes: Uint8Array): SessionKeys {
     if (bytes.length !== 2 * KEY_BYTES) throw new SessionError('ERR_INVALID_OPTION', `session keys of ${bytes.length} bytes`);
-    const own = Buffer.alloc(2 * KEY_BYTES);
+    const own = keyBlock();
     own.set(bytes);
     return new SessionKeys(own);
   }
@@ -74,6 +74,21 @@ export class SessionKeys {
     const expected = this.mac(label, parts, binding);
     return mac.length === MAC_BYTES && timingSafeEqual(expected, mac);
   }
+}
+
+// The keys of many sessions share a block of memory, which saves 250 bytes for each. The block is of this module alone: in Node's own
+// pool they would lie next to messages, and whoever sends a message's `.buffer` by mistake would send them.
+const BLOCK_KEYS = 128;
+let block = Buffer.alloc(0);
+let blockAt = 0;
+
+function keyBlock(): Buffer {
+  if (blockAt === block.length) {
+    block = Buffer.alloc(BLOCK_KEYS * 2 * KEY_BYTES);
+    blockAt = 0;
+  }
+  blockAt += 2 * KEY_BYTES;
+  return block.subarray(blockAt - 2 * KEY_BYTES, blockAt);
 }
 
 /** Does the work of SessionKeys.verify() for a session that does not exist, so that time does not tell who exists. Always false. */
