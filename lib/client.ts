@@ -5,6 +5,7 @@ import type { AttemptOptions } from './attempt.ts';
 import { bareSession } from './bare.ts';
 import { type Budget, processBudget } from './budget.ts';
 import { Circuit, circuitInfo } from './circuit.ts';
+import { ClientRecords } from './client-records.ts';
 import { addressesOf, connect } from './connect.ts';
 import { SessionCore } from './core/session-core.ts';
 import { decodeSnapshot, encodeSnapshot, restore } from './core/snapshot.ts';
@@ -23,6 +24,11 @@ import { type Abortable, aborted } from './waiters.ts';
 export interface OpenOptions extends Abortable {
   /** Keep trying until a server answers or the signal is aborted. Default: each address once. */
   readonly retry?: boolean;
+  /**
+   * Name of the session in the client's store. Where an earlier process has left one under this name it is taken up, with what was not
+   * sent; of two processes with one name the later has it, the earlier gets ERR_FENCED or ERR_TAKEN_OVER. Default: the session's id.
+   */
+  readonly key?: string;
 }
 
 export interface SessionClientEvents<Message> {
@@ -53,6 +59,8 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
   readonly #settings: Settings<Message>;
   readonly #addresses: readonly (Address | undefined)[];
   readonly #budget: Budget;
+  /** Where its sessions are recorded; null: in memory only. */
+  readonly #records: ClientRecords<Message> | null;
   readonly #held = new Map<Session<Message>, Held<Message> | null>();
   #closed = false;
 
@@ -63,6 +71,9 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
     this.#settings = parseShared(options);
     this.#addresses = addressesOf(options);
     this.#budget = processBudget(this.#settings.limits.processBytes);
+    if (this.#settings.durability === 'detach') throw invalid('durability', "must be 'memory' or 'commit' on a client");
+    const { store } = options;
+    this.#records = store === undefined || this.#settings.durability === 'memory' ? null : new ClientRecords(store, this.#settings);
     if (this.#addresses.length === 0) throw invalid('addresses', 'must name at least one');
     if (this.#addresses[0] === undefined && options.connect === undefined)
       throw invalid('port', 'or path, addresses or connect must be given');
@@ -79,13 +90,17 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
    * ERR_AUTH, ERR_VERSION, ERR_FRAMING_MISMATCH, ERR_KEY_METHOD or ERR_UNSUPPORTED at once, since no other answer will come
    */
   async open(options: OpenOptions = {}): Promise<Session<Message>> {
-    const { retry = false, signal } = options;
+    const { retry = false, signal, key } = options;
+    if (key !== undefined) {
+      const taken = await this.#takeUp(key, signal);
+      if (taken !== undefined) return taken;
+    }
     for (let round = 0; ; round++) {
       if (this.#closed) throw new SessionError('ERR_CLOSED', 'open() on a client that was closed');
       const errors: SessionError[] = [];
       for (const [place, address] of this.#addresses.entries()) {
         try {
-          return await this.#openAt(place, address, signal);
+          return await this.#openAt(place, address, signal, key);
         } catch (error) {
           if (!SessionError.is(error) || isFinal(error) || signal?.aborted) throw error;
           errors.push(error);
@@ -141,26 +156,8 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
       this.#now,
     );
     restore(core, snapshot);
-    const { session, dialer, driver } = this.#make(core, { id, keys, bound: bytes[1] === 1, node: bytes[2] as number }, 0, false);
-    let onAbort = (): void => {};
-    const attached = new Promise<void>((resolve, reject) => {
-      session.once('attached', () => resolve());
-      session.once('close', (cause) => (cause === undefined ? resolve() : reject(cause)));
-      onAbort = () => reject(aborted(signal as AbortSignal));
-      signal?.addEventListener('abort', onAbort, { once: true });
-    });
-    core.waitForResume(this.#now);
-    dialer.begin(driver, false);
-    driver.touched();
-    try {
-      await attached;
-    } catch (error) {
-      session.destroy();
-      throw error;
-    } finally {
-      signal?.removeEventListener('abort', onAbort);
-    }
-    return session;
+    const held = this.#make(core, { id, keys, bound: bytes[1] === 1, node: bytes[2] as number }, 0, false);
+    return this.#untilAttached(held, 0, signal);
   }
 
   /**
@@ -198,7 +195,12 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
 
   // ---------------------------------------------------------------- making sessions
 
-  async #openAt(place: number, address: Address | undefined, signal: AbortSignal | undefined): Promise<Session<Message>> {
+  async #openAt(
+    place: number,
+    address: Address | undefined,
+    signal: AbortSignal | undefined,
+    key: string | undefined,
+  ): Promise<Session<Message>> {
     if (signal?.aborted) throw aborted(signal);
     if (this.#settings.bare) return this.#openBare(address, signal);
     const { credentials, metadata, allowCleartextCredentials = false } = this.#options;
@@ -214,17 +216,70 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
       this.#attempt(address),
       signal,
     );
-    return this.#begin(opened, place);
+    const session = this.#begin(opened, place, key);
+    // The application that has the session may rely on its record.
+    const driver = this.#held.get(session)?.driver;
+    await driver?.durable?.begun;
+    if (driver?.told !== undefined) throw driver.told;
+    return session;
   }
 
-  #begin(opened: Opened, place: number): Session<Message> {
+  #begin(opened: Opened, place: number, key: string | undefined): Session<Message> {
     const { circuit, id, keys, bound, node, terms, confirmMac, rest } = opened;
     const core = new SessionCore(this.#settings.framing, terms, this.#settings.coreLimits, this.#holdExtra(terms), this.#now);
     core.confirmWith(confirmMac);
     const { session, dialer, driver } = this.#make(core, { id, keys, bound, node }, place, true);
-    dialer.begin(driver, true);
+    this.#records?.begin(driver, { id, keys, bound, node }, key);
+    dialer.begin(driver, true, 1);
     const theirs = { received: 0, acked: 0, limit: terms.peerWindow, base: 0, sent: 0 };
     driver.attach(circuit, theirs, core.positions(), 0, rest);
+    return session;
+  }
+
+  /** A session of an earlier process, from the store. @returns undefined where there is none */
+  async #takeUp(key: string, signal: AbortSignal | undefined): Promise<Session<Message> | undefined> {
+    if (this.#records === null) throw invalid('key', 'needs a store');
+    const taken = await this.#records.take(key, signal);
+    if (taken === null) return undefined;
+    const { snapshot, identity, generation } = taken;
+    const core = new SessionCore(
+      this.#settings.framing,
+      { role: 'dial', ...snapshot },
+      this.#settings.coreLimits,
+      this.#holdExtra(snapshot),
+      this.#now,
+    );
+    restore(core, snapshot);
+    core.generation = generation - 1;
+    const held = this.#make(core, identity, 0, false);
+    taken.tie(held.driver);
+    return this.#untilAttached(held, generation, signal);
+  }
+
+  /** A server has accepted the session again, or it is over. */
+  async #untilAttached(
+    { session, dialer, driver }: Held<Message> & { session: Session<Message> },
+    reserved: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Session<Message>> {
+    let onAbort = (): void => {};
+    const attached = new Promise<void>((resolve, reject) => {
+      session.once('attached', () => resolve());
+      session.once('close', (cause) => (cause === undefined ? resolve() : reject(cause)));
+      onAbort = () => reject(aborted(signal as AbortSignal));
+      signal?.addEventListener('abort', onAbort, { once: true });
+    });
+    driver.core.waitForResume(this.#now);
+    dialer.begin(driver, false, reserved);
+    driver.touched();
+    try {
+      await attached;
+    } catch (error) {
+      session.destroy();
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+    }
     return session;
   }
 
@@ -241,7 +296,10 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
         attempt: (address) => this.#attempt(address),
         secretsOf: (circuit) => this.#secretsOf(circuit),
         retrying: (attempt, delayMs, cause) => this.#tellRetry({ session, attempt, delayMs, cause }),
-        ended: () => this.#held.delete(session),
+        ended: () => {
+          this.#records?.ended(driver);
+          this.#held.delete(session);
+        },
       },
       identity,
       place,

@@ -71,6 +71,9 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
   /** A server accepted this process before. A process fresh from a record puts no new byte on a circuit until then. */
   #accepted: boolean;
   #jumped = false;
+  /** Generations up to here are in the record: no other process of this side will use them. */
+  #reserved = 0;
+  #reserving = false;
   #moving = false;
 
   constructor(options: DialerOptions<Message>, identity: DialerIdentity, place: number, accepted: boolean) {
@@ -82,9 +85,10 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
     this.#alarm = new Alarm(() => this.#dial());
   }
 
-  /** @param driver the session; `attached`: it was opened on a circuit just now */
-  begin(driver: SessionDriver<Message>, attached: boolean): void {
+  /** @param driver the session; `attached`: it was opened on a circuit just now; `reserved`: highest generation in its record */
+  begin(driver: SessionDriver<Message>, attached: boolean, reserved: number = 0): void {
     this.#driver = driver;
+    this.#reserved = reserved;
     if (attached) this.#attachedMs = this.#now;
     else this.#dial();
   }
@@ -132,7 +136,23 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
   // ---------------------------------------------------------------- one attempt
 
   #dial(): void {
-    if (this.#driver.ended || this.#attempt !== null) return;
+    const { durable, core, ended } = this.#driver;
+    if (ended || this.#attempt !== null || this.#reserving) return;
+    if (durable === null || this.#reserved > core.generation) return this.#connect();
+    const generation = core.generation + 1;
+    const instance = this.#accepted || this.#jumped ? core.instance : generation;
+    this.#reserving = true;
+    const failed = (error: unknown): void => this.#driver.applicationFailed(error);
+    durable.reclaim(generation, instance).then((result) => {
+      this.#reserving = false;
+      // Anything else has ended the session.
+      if (result?.status !== 'claimed' || this.#driver.ended) return;
+      this.#reserved = generation;
+      this.#dial();
+    }, failed);
+  }
+
+  #connect(): void {
     const { addresses, attempt } = this.#options;
     const address = addresses[this.#place % addresses.length];
     this.#place++;

@@ -192,7 +192,8 @@ export class Restorer<Message> {
     const { keys, bound, principal, opened, session, driver } = entry;
     const { inbound, outbound } = driver.core;
     const terms = { framing: driver.settings.framing.name, window: inbound.window, peerWindow: outbound.peerWindow };
-    return { keys: keys.bytes(), bound, principal, ...terms, metadata: session.metadata, opened: JSON.stringify(opened) };
+    const { id } = session;
+    return { id, keys: keys.bytes(), bound, principal, ...terms, metadata: session.metadata, opened: JSON.stringify(opened) };
   }
 }
 

@@ -113,6 +113,11 @@ export class Committer<Message> {
     return this.#options.mode === 'commit';
   }
 
+  /** Resolves when the record has been made, or the session has ended before. */
+  get begun(): Promise<unknown> {
+    return this.#tail;
+  }
+
   /** Serial of the newest boundary, and of the last one stored. */
   get serial(): number {
     return this.#captured.serial;

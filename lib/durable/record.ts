@@ -11,6 +11,8 @@ export const KEYS_BYTES = 64;
 
 /** Who a session is and what was agreed on when it opened. */
 export interface RecordIdentity {
+  /** The session's public name. A client's record has a name of its own. */
+  readonly id: string;
   /** Both MAC keys: whoever reads a store can take its sessions over. */
   readonly keys: Buffer;
   readonly bound: boolean;
@@ -51,14 +53,14 @@ const IdentityFlag = { BOUND: 1, PRINCIPAL: 2 } as const;
 const IDENTITY_HEADER_BYTES = 10 + KEYS_BYTES;
 
 export function encodeIdentity(identity: RecordIdentity): Buffer {
-  const { keys, bound, principal, framing, window, peerWindow, metadata, opened } = identity;
+  const { id, keys, bound, principal, framing, window, peerWindow, metadata, opened } = identity;
   const header = Buffer.alloc(IDENTITY_HEADER_BYTES);
   header[0] = FORMAT;
   header[1] = (bound ? IdentityFlag.BOUND : 0) | (principal === undefined ? 0 : IdentityFlag.PRINCIPAL);
   writeU32(header, 2, window);
   writeU32(header, 6, peerWindow);
   header.set(keys, 10);
-  const parts = [Buffer.from(framing), Buffer.from(principal ?? ''), metadata, Buffer.from(opened)];
+  const parts = [Buffer.from(id), Buffer.from(framing), Buffer.from(principal ?? ''), metadata, Buffer.from(opened)];
   return Buffer.concat([header, ...parts.flatMap((part) => [lengthOf(part), part])]);
 }
 
@@ -74,9 +76,11 @@ export function decodeIdentity(bytes: Buffer): RecordIdentity {
     at = end;
     return value;
   };
-  const [framing, principal, metadata, opened] = [part().toString(), part().toString(), part(), part().toString()];
+  const [id, framing, principal] = [part().toString(), part().toString(), part().toString()];
+  const [metadata, opened] = [part(), part().toString()];
   if (at !== bytes.length) throw broken('identity', bytes);
   return {
+    id,
     keys: Buffer.from(bytes.subarray(10, IDENTITY_HEADER_BYTES)),
     bound: (flags & IdentityFlag.BOUND) !== 0,
     principal: (flags & IdentityFlag.PRINCIPAL) !== 0 ? principal : undefined,
