@@ -9,12 +9,12 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'outlast-pack-'));
-const framings = readdirSync(join(root, 'lib/framing')).flatMap((name) =>
-  name.endsWith('.ts') ? [`outlast/framing/${name.slice(0, -3)}`] : [],
-);
-const entries = ['outlast', 'outlast/testing', 'outlast/tickets', 'outlast/jose', ...framings];
+const [framings, stores] = ['framing', 'stores'].map((part) =>
+  readdirSync(join(root, 'lib', part)).flatMap((name) => (name.endsWith('.ts') ? [`outlast/${part}/${name.slice(0, -3)}`] : [])),
+) as [string[], string[]];
+const entries = ['outlast', 'outlast/testing', 'outlast/tickets', 'outlast/jose', ...stores, ...framings];
 /** Optional peers, which their users install themselves, and what types need. */
-const beside = ['jose', '@types/node', 'undici-types'];
+const beside = ['jose', 'lmdb', '@types/node', 'undici-types'];
 
 const echo = `
 const server = new SessionServer({ framing: lines() });
