@@ -1,4 +1,5 @@
 // Options and limits: parsed once into frozen records, so that everything behind is total. Each default stands beside its reason.
+import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import type { Duplex } from 'node:stream';
 import type { ConnectionOptions, TlsOptions } from 'node:tls';
@@ -12,6 +13,7 @@ import type { Store } from './stores/store.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
+const FILES_UNKNOWN = 1_000_000;
 
 /** Every limit, in bytes or in count. All have defaults; see docs/operations.md for how to size them. */
 export interface Limits {
@@ -42,7 +44,9 @@ export interface Limits {
   readonly hookMs: number;
   /** TCP connect and TLS handshake of one attempt. */
   readonly connectMs: number;
-  /** Handshakes not finished, per address and in all. Loopback, Unix sockets and trusted proxies are exempt from all per-address limits. */
+  /** Connections at once, finished or not. 80 % of the files that the system lets this process open, less 64 for everything else. */
+  readonly connections: number;
+  /** Handshakes not finished, per address and in all: 64, and 1,024 or half of `connections`; the oldest goes. Loopback, Unix sockets and trusted proxies are exempt from all per-address limits. */
   readonly unfinishedPerAddress: number;
   readonly unfinished: number;
   /** Connections taken per second and address, and how many at once. */
@@ -61,6 +65,8 @@ export interface Limits {
   readonly takeovers: number;
 }
 
+const connections = Math.max(16, Math.floor(0.8 * (filesMost() - 64)));
+
 const defaultLimits: Limits = {
   messageBytes: MIB,
   batchMessages: 1024,
@@ -76,8 +82,9 @@ const defaultLimits: Limits = {
   handshakeMs: 5_000,
   hookMs: 10_000,
   connectMs: 10_000,
+  connections,
   unfinishedPerAddress: 64,
-  unfinished: 1024,
+  unfinished: Math.min(1024, connections >> 1),
   acceptsPerSecond: 30,
   acceptsBurst: 60,
   failuresPerMinute: 20,
@@ -274,6 +281,15 @@ function parseDurability<Message>(options: SharedOptions<Message>): 'memory' | '
 
 // Room for headers, delimiters and escapes of the largest message; slip and cobs may need more, and are told so at send().
 const FRAMING_OVERHEAD_BYTES = 1024;
+
+/** Node raises the soft limit to the hard one. Where the system does not tell, it is taken for many. */
+function filesMost(): number {
+  try {
+    return Number(/^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1] ?? FILES_UNKNOWN);
+  } catch {
+    return FILES_UNKNOWN;
+  }
+}
 
 function parseLimits(given: Partial<Limits>): Limits {
   const limits = { ...defaultLimits } as Record<keyof Limits, number>;

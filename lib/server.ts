@@ -142,13 +142,14 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     const source = socket instanceof Socket ? this.#gate?.sourceOf(socket) : undefined;
     const info = circuitInfo(socket, listener, this.#options.tlsTerminated === true, source);
     if (socket instanceof Socket) this.#tlsHandshakes.delete(`${socket.remoteAddress} ${socket.remotePort}`);
+    const full = this.#sockets.size >= this.#settings.limits.connections;
     this.#sockets.add(socket);
     (socket as AcceptedDuplex)[acceptedInto] = this.#sockets;
     socket.on('close', forgetAccepted);
-    if (!this.#greeter.admit(info)) {
+    if (full || !this.#greeter.admit(info)) {
       socket.on('error', ignore);
       socket.destroy();
-      this.#rejected(new SessionError('ERR_BUSY', `too many connections from ${info.remoteAddress}`), info);
+      this.#rejected(new SessionError('ERR_BUSY', `too many connections${full ? '' : ` from ${info.remoteAddress}`}`), info);
       return;
     }
     if (this.#settings.bare) this.#acceptBare(socket, info);
@@ -226,7 +227,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     const shared = { allowHalfOpen: true, noDelay: true, highWaterMark: this.#settings.limits.socketBytes };
     if (tls === undefined) return createServer(shared, onSocket);
     const server: TlsServer = createTlsServer(
-      { ALPNProtocols: ['outlast/1'], handshakeTimeout: this.#settings.limits.connectMs, ...tls, ...this.#renewed, ...shared },
+      { ALPNProtocols: ['outlast/1'], handshakeTimeout: this.#settings.limits.handshakeMs, ...tls, ...this.#renewed, ...shared },
       onSocket,
     );
     server.on('connection', (socket) => this.#tlsBegins(socket));
@@ -247,7 +248,8 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     socket.once('close', () => {
       if (this.#tlsHandshakes.get(name) === socket) this.#tlsHandshakes.delete(name);
     });
-    if (this.#tlsHandshakes.size <= this.#settings.limits.unfinished) return;
+    const { unfinished, connections } = this.#settings.limits;
+    if (this.#tlsHandshakes.size <= unfinished && this.#tlsHandshakes.size + this.#sockets.size <= connections) return;
     const oldest = this.#tlsHandshakes.values().next();
     if (!oldest.done) oldest.value.destroy();
   }

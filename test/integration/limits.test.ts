@@ -87,6 +87,20 @@ describe('limits of handshakes', () => {
     for (const peer of peers) peer.destroy();
   });
 
+  it('beyond limits.connections a connection is closed at once, and one that ends makes room', async () => {
+    await using pair = await Pair.make({ framing: lines(), server: { limits: { connections: 2 } } });
+    const refused = rejections(pair.server);
+    const { near } = await pair.open();
+    const { peer } = await rawSession(pair.port);
+    const third = await RawPeer.dial(pair.port);
+    await third.gone();
+    expect([third.receivedBytes, refused.map(({ code }) => code)]).to.deep.equal([0, ['ERR_BUSY']]);
+    expect(near.state).to.equal('attached');
+    peer.destroy();
+    const again = await pair.another().open({ retry: true });
+    expect(again.state).to.equal('attached');
+  });
+
   it('one address has its own share of unfinished handshakes and of accepts; others are served', async () => {
     const runtime = new VirtualRuntime();
     const limits = { unfinishedPerAddress: 2, acceptsBurst: 5, acceptsPerSecond: 1 };

@@ -49,12 +49,13 @@ describe('options', () => {
       handshakeMs: 5000,
       hookMs: 10_000,
       unfinishedPerAddress: 64,
-      unfinished: 1024,
+      unfinished: Math.min(1024, limits.connections >> 1),
       provisional: 1024,
       tombstones: 65_536,
       takeovers: 5,
     });
     expect(processBytes).to.be.within(1, 512 * MIB);
+    expect(limits.connections).to.be.at.least(16);
   });
 
   it('are frozen', () => {
