@@ -1,5 +1,5 @@
-// Budget: one number over the buffers of all sessions of a process. Above it, opens are refused, send() returns false,
-// and detached sessions end, largest and oldest first, with their numbers. Attached ones never.
+// Budget: one number over the buffers of all sessions of a process. Above it, opens are refused, send() returns false to who holds more
+// than a small share, and detached sessions end, largest and oldest first, with their numbers. Attached ones never.
 import { SessionError } from './errors.ts';
 
 /** A session as the budget sees it. */
@@ -12,6 +12,8 @@ export interface Holder {
 export class Budget {
   readonly #limitBytes: number;
   #usedBytes = 0;
+  /** Shares that are not empty. */
+  #shares = 0;
   // In order of detachment, so that the first of equal size is the oldest.
   readonly #detached = new Set<Holder>();
   readonly #waiting = new Set<Holder>();
@@ -27,6 +29,19 @@ export class Budget {
 
   get full(): boolean {
     return this.#usedBytes > this.#limitBytes;
+  }
+
+  /**
+   * Whether a sender that holds so much must wait. Who holds less than its part of a tenth of the budget goes on: else peers that confirm
+   * nothing could stop all others. Together they exceed the limit by that tenth at most.
+   */
+  presses(bytes: number): boolean {
+    return this.full && bytes * this.#shares * 10 > this.#limitBytes;
+  }
+
+  /** A share became empty (-1), or is no longer (1). */
+  counts(shares: number): void {
+    this.#shares += shares;
   }
 
   add(bytes: number): void {
@@ -97,6 +112,8 @@ export class Share {
   set(bytes: number): void {
     if (bytes === this.#bytes) return;
     const grown = bytes - this.#bytes;
+    if (this.#bytes === 0) this.#budget.counts(1);
+    else if (bytes === 0) this.#budget.counts(-1);
     this.#bytes = bytes;
     this.#budget.add(grown);
   }

@@ -84,7 +84,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     const { circuit } = this.#flusher;
     // Memory is counted a block at a time, and at the end of the tick.
     if (circuit === null || this.#flusher.sent(circuit)) this.#account();
-    if (!this.#budget.full) return room;
+    if (!this.#budget.presses(core.outbound.heldBytes)) return room;
     core.outbound.needDrain = true;
     this.#budget.waitForRoom(this);
     return false;
@@ -284,7 +284,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     }
     if (core.state === 'closed') return this.#finish();
     const { outbound } = core;
-    if (outbound.needDrain && outbound.drained && !this.#budget.full) {
+    if (outbound.needDrain && outbound.drained && !this.#budget.presses(outbound.heldBytes)) {
       outbound.needDrain = false;
       this.waiters.settle('drain', 0);
       this.#tell(() => this.#face.emit('drain'));
@@ -331,7 +331,9 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
 
   #account(): void {
     const { inbound, outbound } = this.core;
-    this.#share.set(outbound.heldBytes + (inbound.received - inbound.acked));
+    const { egress } = outbound;
+    // The rest of the slab that is being filled is held as well.
+    this.#share.set(outbound.heldBytes + (egress.buffer.length - egress.position) + (inbound.received - inbound.acked));
   }
 
   // ---------------------------------------------------------------- the end
