@@ -3,6 +3,7 @@
 import type { SessionCore } from './core/session-core.ts';
 import { CloseCode } from './core/wire.ts';
 import { SessionError } from './errors.ts';
+import type { Runtime } from './runtime.ts';
 
 export interface Consumer {
   /** Messages may be ready. Called once per chunk, not per message. */
@@ -24,7 +25,14 @@ export interface Source<Message> {
   applicationFailed(error: unknown): void;
   /** The consumer is gone, and another may come. */
   released(consumer: Consumer): void;
+  readonly settings: { readonly runtime: Pick<Runtime, 'yield'> };
 }
+
+/**
+ * Messages handed out before others get a turn: a peer that fills a window with empty messages would stop the process for as long as
+ * the application takes for half a million of them. A read of honest messages brings fewer.
+ */
+const MESSAGES_PER_TURN = 4096;
 
 /** Makes the message that the core moved to; a codec that cannot (bad JSON) ends the session. */
 function take<Message>(source: Source<Message>): { readonly message: Message } | null {
@@ -52,13 +60,17 @@ interface Waiter<T> {
 export class IteratorConsumer<Message, Item> implements Consumer, AsyncIterableIterator<Item, undefined> {
   readonly #source: Source<Message>;
   readonly #pull: (source: Source<Message>) => { readonly item: Item } | null;
+  readonly #itemsPerTurn: number;
+  #items = 0;
   #waiters: Waiter<Item>[] = [];
   #over = false;
   #error: SessionError | undefined;
 
-  constructor(source: Source<Message>, pull: (source: Source<Message>) => { readonly item: Item } | null) {
+  /** @param itemMessages messages in an item, at most */
+  constructor(source: Source<Message>, pull: (source: Source<Message>) => { readonly item: Item } | null, itemMessages = 1) {
     this.#source = source;
     this.#pull = pull;
+    this.#itemsPerTurn = Math.ceil(MESSAGES_PER_TURN / itemMessages);
   }
 
   [Symbol.asyncIterator](): this {
@@ -67,9 +79,15 @@ export class IteratorConsumer<Message, Item> implements Consumer, AsyncIterableI
 
   next(): Promise<IteratorResult<Item, undefined>> {
     this.#consume();
-    if (this.#waiters.length === 0 && !this.#over) {
+    if (this.#items >= this.#itemsPerTurn) {
+      this.#items = 0;
+      this.#source.settings.runtime.yield(wake, this);
+    } else if (this.#waiters.length === 0 && !this.#over) {
       const pulled = this.#pull(this.#source);
-      if (pulled !== null) return Promise.resolve({ value: pulled.item, done: false });
+      if (pulled !== null) {
+        this.#items++;
+        return Promise.resolve({ value: pulled.item, done: false });
+      }
       // Nothing is left: what was consumed is told now, and it may have been the last.
       this.#source.settled();
       if (this.#source.core.inbound.ended) this.#finish();
@@ -90,6 +108,7 @@ export class IteratorConsumer<Message, Item> implements Consumer, AsyncIterableI
   }
 
   wake(): void {
+    this.#items = 0;
     while (this.#waiters.length > 0 && !this.#over) {
       const pulled = this.#pull(this.#source);
       if (pulled === null) break;
@@ -172,6 +191,8 @@ export class HandlerConsumer<Message> implements Consumer {
   readonly #handler: (message: Message) => unknown;
   #resolved: (() => void) | null = null;
   #rejected: ((error: unknown) => void) | null = null;
+  /** Promises of the handler that are waited for before others get a turn: those that are resolved already let nobody else run. */
+  #promises = MESSAGES_PER_TURN;
   #busy = false;
   #over = false;
 
@@ -186,7 +207,7 @@ export class HandlerConsumer<Message> implements Consumer {
     const { inbound } = this.#source.core;
     const handler = this.#handler;
     const from = inbound.inbox.endOffset;
-    while (!this.#over && inbound.next()) {
+    for (let left = MESSAGES_PER_TURN; !this.#over && inbound.next(); left--) {
       let result: unknown;
       let made = false;
       try {
@@ -203,6 +224,10 @@ export class HandlerConsumer<Message> implements Consumer {
         return;
       }
       inbound.consume();
+      if (left === 1) {
+        this.#source.settings.runtime.yield(wake, this);
+        break;
+      }
     }
     this.#busy = false;
     if (inbound.inbox.endOffset > from) this.#source.settled();
@@ -220,7 +245,9 @@ export class HandlerConsumer<Message> implements Consumer {
       if (this.#over) return;
       this.#source.core.inbound.consume();
       this.#source.settled();
-      this.wake();
+      if (--this.#promises > 0) return this.wake();
+      this.#promises = MESSAGES_PER_TURN;
+      this.#source.settings.runtime.yield(wake, this);
     };
     this.#rejected ??= (error: unknown): void => this.#failed(error);
     result.then(this.#resolved, this.#rejected);
@@ -266,6 +293,10 @@ export class RangeConsumer<Message> implements Consumer {
   ended(): void {
     this.#over = true;
   }
+}
+
+function wake(consumer: Consumer): void {
+  consumer.wake();
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {

@@ -5,8 +5,16 @@ import type { Loss } from './errors.ts';
 /** Counts, and empties the inbox: what was not handed out by now never will be. */
 export function lossOf<Message>(core: SessionCore<Message>): Loss {
   const { inbound, outbound, finalsExact, framing, limits } = core;
-  const { messages, bytes } = outbound.unconfirmed(framing.decoder(limits));
+  const held = outbound.unconfirmed(framing.decoder(limits));
   const dataEnd = inbound.peerEnd >= 0 ? inbound.peerEnd : inbound.received;
   const undeliveredBytes = inbound.discarding ? inbound.discardedBytes : Math.max(0, dataEnd - inbound.inbox.endOffset);
-  return { unconfirmed: messages, unconfirmedBytes: bytes, exact: finalsExact, undelivered: inbound.inbox.clear(), undeliveredBytes };
+  return {
+    get unconfirmed() {
+      return held.messages;
+    },
+    unconfirmedBytes: held.bytes,
+    exact: finalsExact,
+    undelivered: inbound.inbox.clear(),
+    undeliveredBytes,
+  };
 }

@@ -233,24 +233,20 @@ export class Outbound<Message> {
     this.#advance(1);
   }
 
-  /** The messages from `acked` on, cut by the session's own framing, and the bytes behind them. */
-  unconfirmed(decoder: Decoder<Message>): { messages: Message[]; bytes: number } {
+  /** What the peer has not acked. Its messages are cut when they are asked for: there may be millions, and most errors are only logged. */
+  unconfirmed(decoder: Decoder<Message>): { readonly messages: readonly Message[]; readonly bytes: number } {
     const egress = this.egress;
     egress.seal();
     const from = Math.min(Math.max(this.peerAcked, egress.replay.base), egress.end);
     const bytes = egress.replay.slice(from, egress.end);
-    const messages: Message[] = [];
-    try {
-      decoder.decode(bytes, 0, bytes.length, {
-        range(buffer, start, end) {
-          messages.push(decoder.message(buffer, start, end));
-          return true;
-        },
-      });
-    } catch {
-      // A peer may have acked half a message; then what is left cannot be cut. The count in bytes still tells of it.
-    }
-    return { messages, bytes: bytes.length };
+    let messages: readonly Message[] | undefined;
+    return {
+      bytes: bytes.length,
+      get messages() {
+        messages ??= messagesIn(bytes, decoder);
+        return messages;
+      },
+    };
   }
 
   /** Holds a message against all limits. @returns false when the application should wait. @throws where there is no room at all */
@@ -293,3 +289,18 @@ export class Outbound<Message> {
 
 const END_FRAME_BYTES = 12;
 const NOTHING: { readonly bytes: Buffer; readonly end: number } = { bytes: Buffer.alloc(0), end: 0 };
+
+function messagesIn<Message>(bytes: Buffer, decoder: Decoder<Message>): readonly Message[] {
+  const messages: Message[] = [];
+  try {
+    decoder.decode(bytes, 0, bytes.length, {
+      range(buffer, start, end) {
+        messages.push(decoder.message(buffer, start, end));
+        return true;
+      },
+    });
+  } catch {
+    // A peer may have acked half a message; then what is left cannot be cut. The count in bytes still tells of it.
+  }
+  return messages;
+}

@@ -7,6 +7,7 @@ import { SessionStream, type StreamHost } from '../../lib/duplex.ts';
 import { SessionError } from '../../lib/errors.ts';
 import { json } from '../../lib/framing/json.ts';
 import { lines } from '../../lib/framing/lines.ts';
+import { processRuntime } from '../../lib/runtime.ts';
 import { attachedLines, coreOf, data, end, FRESH, give } from '../support/cores.ts';
 
 /** What the driver does around a core and its consumer, and nothing else. */
@@ -14,6 +15,7 @@ class Host<Message> implements Source<Message> {
   readonly core: SessionCore<Message>;
   consumer: Consumer | null = null;
   readonly failures: unknown[] = [];
+  readonly settings = { runtime: processRuntime };
   released(): void {
     this.consumer = null;
   }
@@ -357,9 +359,38 @@ describe('every way to read', () => {
   });
 });
 
+describe('turns', () => {
+  const readers: Readonly<Record<string, (source: Host<string>, seen: () => void) => unknown>> = {
+    'for await': async (source, seen) => {
+      for await (const _ of source.use(new IteratorConsumer<string, string>(source, pullOne))) seen();
+    },
+    batches: async (source, seen) => {
+      for await (const batch of source.use(new IteratorConsumer<string, readonly string[]>(source, pullBatch, 1024))) batch.forEach(seen);
+    },
+    'receive()': (source, seen) => source.use(new HandlerConsumer(source, seen)),
+    'receive() with promises': (source, seen) => source.use(new HandlerConsumer(source, () => Promise.resolve().then(seen))),
+  };
+  for (const [name, read] of Object.entries(readers)) {
+    it(`${name}: others have a turn within a window of tiny messages, and all of them come`, async () => {
+      const source = host();
+      let seen = 0;
+      read(source, () => seen++);
+      source.arrive('\n'.repeat(20_000));
+      const others: number[] = [seen];
+      while (seen < 20_000) {
+        await turn();
+        others.push(seen);
+      }
+      expect(others.length).to.be.within(4, 7);
+      expect(Math.max(...others.map((count, at) => count - (others[at - 1] ?? 0)))).to.be.at.most(5 * 1024);
+    });
+  }
+});
+
 function streamHost<Message>(source: Host<Message>): StreamHost<Message> {
   return {
     core: source.core,
+    settings: source.settings,
     settled: () => source.settled(),
     settleSoon: () => source.settleSoon(),
     applicationFailed: (error) => source.applicationFailed(error),
