@@ -46,7 +46,10 @@ export interface Limits {
   readonly connectMs: number;
   /** Connections at once, finished or not. 80 % of the files that the system lets this process open, less 64 for everything else. */
   readonly connections: number;
-  /** Handshakes not finished, per address and in all: 64, and 1,024 or half of `connections`; the oldest goes. Loopback, Unix sockets and trusted proxies are exempt from all per-address limits. */
+  /**
+   * Handshakes not finished, per address and in all: 64, and 1,024 or half of `connections`. The oldest goes. Loopback, Unix sockets and
+   * trusted proxies are exempt from all per-address limits.
+   */
   readonly unfinishedPerAddress: number;
   readonly unfinished: number;
   /** Connections taken per second and address, and how many at once. */
