@@ -139,19 +139,21 @@ export class Attachment implements Receiver {
 
   /** To this client alone, and not on the screen that others see: the next repaint wipes it away. */
   #say(lines: readonly string[]): void {
+    if (!this.#mayAnswer()) return;
+    this.#viewer.output(Buffer.from(['', ...lines, ''].join('\r\n'), 'utf8'));
+  }
+
+  #mayAnswer(): boolean {
     const now = performance.now();
     if (now - this.#answersSinceMs > 1_000) {
       this.#answersSinceMs = now;
       this.#answers = 0;
     }
-    if (this.#gone || ++this.#answers > MOST_ANSWERS_PER_SECOND) return;
-    this.#viewer.output(Buffer.from(['', ...lines, ''].join('\r\n'), 'utf8'));
+    return !this.#gone && ++this.#answers <= MOST_ANSWERS_PER_SECOND;
   }
 
   #abortOutput(): void {
-    const now = performance.now();
-    if (this.#gone || now - this.#answersSinceMs < 1_000 / MOST_ANSWERS_PER_SECOND) return;
-    this.#answersSinceMs = now;
+    if (!this.#mayAnswer()) return;
     this.#connection.mark();
     this.#viewer.repaint();
   }

@@ -30,6 +30,8 @@ const TTY_GROUP = 'tty';
 /** The program does not read: look again this soon, then less often. */
 const FIRST_RETRY_MS = 2;
 const MOST_RETRY_MS = 50;
+/** A line that is edited by the kernel (cat, read) loses whole characters at a backspace, not bytes. */
+const PREPARE = 'stty iutf8; exec "$@"';
 const WRITE_BYTES = 4_096;
 /** O_CLOEXEC as /proc shows it. */
 const CLOEXEC = 0o2000000;
@@ -81,6 +83,11 @@ export class Pty {
     return this.#inputBytes;
   }
 
+  /** The terminal takes no more: its program does not read. */
+  get stuck(): boolean {
+    return this.#retry !== null;
+  }
+
   write(bytes: Buffer): void {
     if (this.#over || bytes.length === 0) return;
     this.#input.push(bytes);
@@ -93,13 +100,11 @@ export class Pty {
     while (this.#inputBytes > bytes && !this.#over) await new Promise<void>((resolve) => this.#onRoom.push(resolve));
   }
 
-  /** Forgets what was typed and not taken. @returns how many bytes those were */
-  discardInput(): number {
-    const discarded = this.#inputBytes;
+  /** Forgets what was typed and not taken. */
+  discardInput(): void {
     this.#input.length = 0;
     this.#inputBytes = 0;
     this.#tellRoom();
-    return discarded;
   }
 
   /** Stops the program at its next output: the terminal's buffer fills. */
@@ -143,7 +148,12 @@ export class Pty {
       const stdio = Array.from({ length: Math.max(2, ...leaked) + 1 }, (_, fd) =>
         fd <= 2 ? this.#slave : leaked.includes(fd) ? nothing : ('ignore' as const),
       );
-      return spawn('/usr/bin/setsid', ['-c', '--', ...command], { stdio, env: environment, cwd: directory, ...identity });
+      return spawn('/usr/bin/setsid', ['-c', '--', '/bin/sh', '-c', PREPARE, 'sh', ...command], {
+        stdio,
+        env: environment,
+        cwd: directory,
+        ...identity,
+      });
     } finally {
       if (nothing >= 0) closeSync(nothing);
     }

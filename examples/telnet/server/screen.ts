@@ -60,7 +60,7 @@ export class Screen implements Disposable {
     const { active } = this.#terminal.buffer;
     for (let row = active.length - 1; row >= active.baseY; row--) {
       const text = active.getLine(row)?.translateToString(true) ?? '';
-      if (text.trim() !== '') return printable(text);
+      if (text.trim() !== '') return printable(text).trimEnd();
     }
     return '';
   }

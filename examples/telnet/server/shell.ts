@@ -130,10 +130,14 @@ export class Shell {
     return this.#pty.inputBytes > TYPED_AHEAD_BYTES ? this.#pty.inputBelow(TYPED_AHEAD_BYTES / 2) : undefined;
   }
 
-  /** ^C as a command: it overtakes what was typed before it and nobody has read. */
+  /** ^C as a command: where the program does not read, it overtakes what was typed before it. */
   interrupt(): void {
-    if (this.#pty.discardInput() > 0) this.#pty.interrupt();
-    else this.#pty.write(ETX);
+    if (this.#pty.stuck) {
+      this.#pty.discardInput();
+      this.#pty.interrupt();
+    } else {
+      this.#pty.write(ETX);
+    }
     this.#skip();
   }
 
