@@ -1,10 +1,10 @@
 // What the screen of a session looks like while nobody or somebody looks at it: a terminal without a window. In: the output of the program.
 // Out: one piece of bytes that paints the same screen on another terminal, in whatever state that one is.
 
-import serialize from '@xterm/addon-serialize';
 import headless, { type Terminal } from '@xterm/headless';
 import type { WindowSize } from '../subnegotiation.ts';
 import { printable, TerminalModes } from './modes.ts';
+import { paint } from './paint.ts';
 
 /** How a client can be shown a screen: with control sequences, or as lines of text where it is no terminal at all. */
 export type Painting = 'terminal' | 'text';
@@ -21,7 +21,6 @@ const CLEAN = [
 
 export class Screen implements Disposable {
   readonly #terminal: Terminal;
-  readonly #serializer: serialize.SerializeAddon;
   readonly #modes: TerminalModes;
   #pendingBytes = 0;
   #disposed = false;
@@ -35,8 +34,6 @@ export class Screen implements Disposable {
       allowProposedApi: true,
       logLevel: 'off',
     });
-    this.#serializer = new serialize.SerializeAddon();
-    this.#terminal.loadAddon(this.#serializer);
     this.#modes = new TerminalModes(this.#terminal);
     this.#terminal.onData(answer);
   }
@@ -99,9 +96,14 @@ export class Screen implements Disposable {
 
   /** Lines above the screen only where the other has as many rows: else the screen would not be where the cursor's places mean. */
   #paint(size: WindowSize): string {
-    const scrollback = size.rows === this.#terminal.rows ? SCROLLBACK_LINES : 0;
-    const text = this.#serializer.serialize({ scrollback, excludeModes: true });
-    return `${BEGIN}${CLEAN}${text}\x1b[0m${this.#modes.restore()}${END}`;
+    const above = size.rows === this.#terminal.rows ? SCROLLBACK_LINES : 0;
+    const { cols, rows, buffer } = this.#terminal;
+    const { active, normal, alternate } = buffer;
+    const first = paint(normal, cols, rows, above);
+    // Where a program that has the other screen will find the cursor when it gives it back.
+    const back = `\x1b[${normal.cursorY + 1};${normal.cursorX + 1}H\x1b[?1049h\x1b[H\x1b[2J`;
+    const second = active.type === 'normal' ? '' : `${back}${paint(alternate, cols, rows, 0)}`;
+    return `${BEGIN}${CLEAN}${first}${second}${this.#modes.restore()}${END}`;
   }
 
   #text(): string {
