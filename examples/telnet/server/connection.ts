@@ -28,6 +28,8 @@ export interface ConnectionFacts {
   readonly circuit: CircuitInfo;
   /** A session of ours: it lives on while its circuit is gone. */
   readonly resumable: boolean;
+  /** A client that answers is asked for a sign of life this often. */
+  readonly heartbeatMs: number;
 }
 
 /** What the client said about itself. */
@@ -42,12 +44,11 @@ const PIECE_BYTES = 16_384;
 const HELD_CR_MS = 5;
 /** Of what the client makes us say, so much may wait to be read by it. */
 const MOST_UNREAD_ANSWER_BYTES = 65_536;
-const TICK_MS = 5_000;
-const PING_EVERY_TICKS = 3;
-/** A subnegotiation that was begun must be ended. */
-const OPEN_SUBNEGOTIATION_MS = 10_000;
-/** Of a client that has answered pings before. */
-const SILENCE_MS = 45_000;
+// In heartbeats: how often things are looked at, when a subnegotiation that was begun must have ended, and how long a client that has answered
+// pings may be silent.
+const TICK = 1 / 3;
+const OPEN_SUBNEGOTIATION = 2 / 3;
+const SILENCE = 3;
 /** Pings answered before silence means anything: some clients answer none, some the first alone. */
 const LEARNED_ANSWERS = 2;
 const CLOSE_MS = 3_000;
@@ -70,7 +71,7 @@ export class TelnetConnection {
   #full = false;
   #answerBytes = 0;
   #heldCr: NodeJS.Timeout | null = null;
-  #ticks = 0;
+  #pingedMs: number = performance.now();
   #tick: NodeJS.Timeout | null = null;
   /** Whoever has the conversation holds back what comes next. */
   #busy = false;
@@ -92,7 +93,7 @@ export class TelnetConnection {
   /** Begins to speak and to listen. */
   start(receiver: Receiver): void {
     this.#receiver = receiver;
-    this.#tick = setInterval(() => this.#ticked(), TICK_MS);
+    this.#tick = setInterval(() => this.#ticked(), TICK * this.facts.heartbeatMs);
     this.#do(this.#host.begin());
     void this.#read();
   }
@@ -284,11 +285,13 @@ export class TelnetConnection {
 
   #ticked(): void {
     const now = performance.now();
-    this.#ticks++;
+    const { resumable, heartbeatMs } = this.facts;
     this.#watchIncomplete(now);
-    if (this.facts.resumable || !this.#negotiates || this.over) return;
-    if (this.#pongs >= LEARNED_ANSWERS && now - this.#heardMs > SILENCE_MS) return this.destroy();
-    if (this.#ticks % PING_EVERY_TICKS === 0) this.#do(this.#host.ping(now));
+    if (resumable || !this.#negotiates || this.over) return;
+    if (this.#pongs >= LEARNED_ANSWERS && now - this.#heardMs > SILENCE * heartbeatMs) return this.destroy();
+    if (now - this.#pingedMs < (1 - TICK / 2) * heartbeatMs) return;
+    this.#pingedMs = now;
+    this.#do(this.#host.ping(now));
   }
 
   /** All events were taken, and still bytes lie there: an IAC SB that nobody ends. */
@@ -296,7 +299,8 @@ export class TelnetConnection {
     const waiting = this.#session.stats.inboundBytes > 0 && !this.#ended;
     if (!waiting) this.#incompleteSinceMs = 0;
     else if (this.#incompleteSinceMs === 0) this.#incompleteSinceMs = now;
-    else if (now - this.#incompleteSinceMs > OPEN_SUBNEGOTIATION_MS && !this.#busy) this.#flood('open subnegotiation');
+    else if (now - this.#incompleteSinceMs > OPEN_SUBNEGOTIATION * this.facts.heartbeatMs && !this.#busy)
+      this.#flood('open subnegotiation');
   }
 
   #stop(): void {

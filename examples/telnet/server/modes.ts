@@ -1,5 +1,6 @@
 // What a terminal is set to beside its text: modes, scroll region, cursor style, title, palette. In: the sequences that an emulator parses.
-// Out: the sequences that set another terminal the same way. paint.ts draws the cells; this is the rest. Not kept: hyperlinks, kinds of underline, and the shift to G1.
+// Out: the sequences that set another terminal the same way. paint.ts draws the cells; this is the rest. Not kept: hyperlinks, kinds of
+// underline, and the shift to G1.
 
 import type { IBuffer, IDisposable, Terminal } from '@xterm/headless';
 

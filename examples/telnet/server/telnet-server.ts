@@ -51,6 +51,8 @@ export interface TelnetLimits {
   /** Connections of one address, and of all, that have not logged in. */
   readonly loginsPerAddress: number;
   readonly logins: number;
+  /** A client that answers is asked for a sign of life this often; three that it owes, and it is gone. 15 s. */
+  readonly heartbeatMs: number;
   /** How long a client of ours may be away; after that it logs in again. 24 h. */
   readonly holdMs: number;
 }
@@ -64,6 +66,7 @@ const defaultLimits: TelnetLimits = {
   viewersPerShell: 8,
   loginsPerAddress: 32,
   logins: 128,
+  heartbeatMs: 15_000,
   holdMs: 86_400_000,
 };
 
@@ -156,10 +159,10 @@ export class TelnetServer implements AsyncDisposable {
   #welcome(session: Session<TelnetEvent>, resumable: boolean): void {
     const { circuit } = session;
     // A bare session is announced before its connection is bound to it; a resumable one behind that.
-    const info = circuit ?? undefined;
     const begin = (facts: ConnectionFacts): void => void this.#serve(session, facts).catch(() => session.destroy());
-    if (info !== undefined) begin({ circuit: info, resumable });
-    else session.once('attached', (later) => begin({ circuit: later, resumable }));
+    const { heartbeatMs } = this.#limits;
+    if (circuit !== undefined) begin({ circuit, resumable, heartbeatMs });
+    else session.once('attached', (later) => begin({ circuit: later, resumable, heartbeatMs }));
   }
 
   async #serve(session: Session<TelnetEvent>, facts: ConnectionFacts): Promise<void> {

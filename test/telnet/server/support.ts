@@ -97,6 +97,8 @@ export interface PeerOptions {
   readonly terminal?: string;
   /** Told in answer to NEW-ENVIRON SEND, whatever was asked. */
   readonly variables?: Readonly<Record<string, string>>;
+  /** Answers DO TIMING-MARK. Default true. */
+  readonly pongs?: boolean;
   /** Another address of this machine to come from. */
   readonly from?: string;
 }
@@ -222,6 +224,7 @@ export class TelnetPeer {
     }
     if (event.kind !== 'negotiation') return;
     const { verb, option } = event;
+    if (option === Option.timingMark && this.#options.pongs === false) return;
     if (option === Option.windowSize) this.resize(columns, rows);
     else if (verb === 'do') this.send(negotiation(WILLING.includes(option) ? 'will' : 'wont', option));
     else if (verb === 'will') this.send(negotiation(WANTED.includes(option) ? 'do' : 'dont', option));
