@@ -44,8 +44,8 @@ const PIECE_BYTES = 16_384;
 const HELD_CR_MS = 5;
 /** Of what the client makes us say, so much may wait to be read by it. */
 const MOST_UNREAD_ANSWER_BYTES = 65_536;
-// In heartbeats: how often things are looked at, when a subnegotiation that was begun must have ended, and how long a client that has answered
-// pings may be silent.
+// In heartbeats: how often things are looked at, when a subnegotiation that was begun must have ended, and how long a client that has
+// answered pings may be silent.
 const TICK = 1 / 3;
 const OPEN_SUBNEGOTIATION = 2 / 3;
 const SILENCE = 3;
