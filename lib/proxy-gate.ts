@@ -30,7 +30,9 @@ export class ProxyGate {
       const pass = (): void => {
         for (const listener of behind) listener.call(server, socket);
       };
-      if (this.#trusts(socket)) this.#await(socket, pass);
+      // Reset before we looked at it: nobody knows any more who it was.
+      if (socket.remoteAddress === undefined && typeof server.address() !== 'string') socket.destroy();
+      else if (this.#trusts(socket)) this.#await(socket, pass);
       else pass();
     });
   }
@@ -54,6 +56,7 @@ export class ProxyGate {
   #await(socket: Socket, pass: () => void): void {
     const { runtime, limits } = this.#settings;
     let bytes: Buffer = Buffer.alloc(0);
+    let check = false;
     const stop = (): void => {
       runtime.disarm(alarm);
       this.#waiting.delete(socket);
@@ -70,6 +73,9 @@ export class ProxyGate {
         const header = parseProxyHeader(bytes);
         if (header === 'bad') return refuse(new SessionError('ERR_NOT_OUR_PROTOCOL', 'a trusted proxy sent no PROXY header'));
         if (header === 'more') continue;
+        // The proxy itself: a check of the balancer, unless something follows.
+        check = header.source === undefined;
+        if (check && bytes.length === header.bytes) continue;
         stop();
         this.#remember(socket, header.source);
         if (bytes.length > header.bytes) socket.unshift(bytes.subarray(header.bytes));
@@ -77,8 +83,8 @@ export class ProxyGate {
       }
     };
     const onEnd = (): void => {
-      // A balancer's check connects and says nothing: no reason to tell anybody.
-      if (bytes.length === 0) socket.destroy();
+      // A check of the balancer, with or without a header, is no reason to tell anybody.
+      if (bytes.length === 0 || check) socket.destroy();
       else refuse(new SessionError('ERR_NOT_OUR_PROTOCOL', 'a trusted proxy sent half a PROXY header'));
     };
     const alarm = new Alarm(() => refuse(new SessionError('ERR_HANDSHAKE_TIMEOUT', 'a PROXY header did not arrive')));

@@ -144,17 +144,27 @@ describe('a server behind a proxy', () => {
     expect((await refused)[0].message).to.match(/half a PROXY header/);
   });
 
-  it('says nothing of a balancer that only looks whether the port is open', async () => {
-    await using server = new SessionServer({ framing: lines(), proxyProtocol });
-    const { port } = await server.listen({ port: 0 });
-    const told: unknown[] = [];
-    server.on('rejected', (error) => told.push(error));
-    const socket = connect(port, '127.0.0.1');
-    socket.end();
-    socket.resume();
-    await once(socket, 'close');
-    expect(told).to.deep.equal([]);
-  });
+  for (const [name, bytes] of [
+    ['without a word', Buffer.alloc(0)],
+    ['as HAProxy does', proxyHeader2('', 0, { command: 0 })],
+  ] as const) {
+    it(`says nothing of a balancer that only looks whether the port is open, ${name}`, async () => {
+      await using server = new SessionServer({ framing: lines(), proxyProtocol });
+      const { port } = await server.listen({ port: 0 });
+      const told: unknown[] = [];
+      server.on('rejected', (error) => told.push(error));
+      for (const reset of [false, true]) {
+        const socket = connect(port, '127.0.0.1');
+        await once(socket, 'connect');
+        socket.write(bytes);
+        if (reset) socket.resetAndDestroy();
+        else socket.end();
+        socket.resume();
+        await once(socket, 'close');
+      }
+      expect(told).to.deep.equal([]);
+    });
+  }
 
   it('does not believe anybody else', async () => {
     await using server = new SessionServer({ framing: lines(), proxyProtocol: { trust: ['192.0.2.1', '2001:db8::/32'] } });
