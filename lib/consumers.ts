@@ -32,7 +32,7 @@ export interface Source<Message> {
  * Messages handed out before others get a turn: a peer that fills a window with empty messages would stop the process for as long as
  * the application takes for half a million of them. A read of honest messages brings fewer.
  */
-const MESSAGES_PER_TURN = 4096;
+const MESSAGES_PER_TURN = 2048;
 
 /** Makes the message that the core moved to; a codec that cannot (bad JSON) ends the session. */
 function take<Message>(source: Source<Message>): { readonly message: Message } | null {
@@ -62,6 +62,7 @@ export class IteratorConsumer<Message, Item> implements Consumer, AsyncIterableI
   readonly #pull: (source: Source<Message>) => { readonly item: Item } | null;
   readonly #itemsPerTurn: number;
   #items = 0;
+  #resting = false;
   #waiters: Waiter<Item>[] = [];
   #over = false;
   #error: SessionError | undefined;
@@ -80,8 +81,8 @@ export class IteratorConsumer<Message, Item> implements Consumer, AsyncIterableI
   next(): Promise<IteratorResult<Item, undefined>> {
     this.#consume();
     if (this.#items >= this.#itemsPerTurn) {
-      this.#items = 0;
-      this.#source.settings.runtime.yield(wake, this);
+      this.#resting = true;
+      this.#source.settings.runtime.yield(rested, this);
     } else if (this.#waiters.length === 0 && !this.#over) {
       const pulled = this.#pull(this.#source);
       if (pulled !== null) {
@@ -107,11 +108,20 @@ export class IteratorConsumer<Message, Item> implements Consumer, AsyncIterableI
     return Promise.resolve({ value: undefined, done: true });
   }
 
-  wake(): void {
+  /** @internal Others had their turn. */
+  rested(): void {
     this.#items = 0;
+    this.#resting = false;
+    this.wake();
+  }
+
+  wake(): void {
+    // One turn may bring many chunks.
+    if (this.#resting) return;
     while (this.#waiters.length > 0 && !this.#over) {
       const pulled = this.#pull(this.#source);
       if (pulled === null) break;
+      this.#items++;
       this.#waiters.shift()?.resolve({ value: pulled.item, done: false });
       // Several next() calls wait: each consumes what was handed out before it.
       if (this.#waiters.length > 0) this.#consume();
@@ -191,8 +201,8 @@ export class HandlerConsumer<Message> implements Consumer {
   readonly #handler: (message: Message) => unknown;
   #resolved: (() => void) | null = null;
   #rejected: ((error: unknown) => void) | null = null;
-  /** Promises of the handler that are waited for before others get a turn: those that are resolved already let nobody else run. */
-  #promises = MESSAGES_PER_TURN;
+  /** Messages until others get a turn: promises that are resolved already let nobody else run. */
+  #left = MESSAGES_PER_TURN;
   #busy = false;
   #over = false;
 
@@ -207,7 +217,8 @@ export class HandlerConsumer<Message> implements Consumer {
     const { inbound } = this.#source.core;
     const handler = this.#handler;
     const from = inbound.inbox.endOffset;
-    for (let left = MESSAGES_PER_TURN; !this.#over && inbound.next(); left--) {
+    while (!this.#over && this.#left > 0 && inbound.next()) {
+      this.#left--;
       let result: unknown;
       let made = false;
       try {
@@ -224,13 +235,17 @@ export class HandlerConsumer<Message> implements Consumer {
         return;
       }
       inbound.consume();
-      if (left === 1) {
-        this.#source.settings.runtime.yield(wake, this);
-        break;
-      }
     }
-    this.#busy = false;
+    this.#busy = this.#left === 0;
+    if (this.#busy) this.#source.settings.runtime.yield(rested, this);
     if (inbound.inbox.endOffset > from) this.#source.settled();
+  }
+
+  /** @internal Others had their turn. */
+  rested(): void {
+    this.#left = MESSAGES_PER_TURN;
+    this.#busy = false;
+    this.wake();
   }
 
   ended(): void {
@@ -245,9 +260,7 @@ export class HandlerConsumer<Message> implements Consumer {
       if (this.#over) return;
       this.#source.core.inbound.consume();
       this.#source.settled();
-      if (--this.#promises > 0) return this.wake();
-      this.#promises = MESSAGES_PER_TURN;
-      this.#source.settings.runtime.yield(wake, this);
+      this.wake();
     };
     this.#rejected ??= (error: unknown): void => this.#failed(error);
     result.then(this.#resolved, this.#rejected);
@@ -295,8 +308,8 @@ export class RangeConsumer<Message> implements Consumer {
   }
 }
 
-function wake(consumer: Consumer): void {
-  consumer.wake();
+function rested(consumer: { rested(): void }): void {
+  consumer.rested();
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {

@@ -237,6 +237,8 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
         new SessionError('ERR_NOT_OUR_PROTOCOL', 'a connection to the TLS port failed its TLS handshake', { cause: error }),
         info,
       );
+      // Node leaves one whose handshake timed out open.
+      socket.destroy();
     });
     return server;
   }
