@@ -13,7 +13,14 @@ my ($port, $urgent, @words) = @ARGV;
 socket(my $s, PF_INET, SOCK_STREAM, 0) or die;
 connect($s, sockaddr_in($port, inet_aton('127.0.0.1'))) or die;
 my $seen = '';
-sub sees { my $what = shift; while (index($seen, $what) < 0) { sysread($s, my $b, 65536) or die "closed: $seen"; $seen .= $b; } my $at = index($seen, $what); my $before = substr($seen, 0, $at); $seen = substr($seen, $at + length $what); $before }
+sub sees {
+  my $what = shift;
+  while (index($seen, $what) < 0) { sysread($s, my $more, 65536) or die "closed: $seen"; $seen .= $more; }
+  my $at = index($seen, $what);
+  my $before = substr($seen, 0, $at);
+  $seen = substr($seen, $at + length $what);
+  $before
+}
 for my $pair (['login: ', "alice\\r"], ['password: ', "$words[0]\\r"], [$words[1], "cat -v\\r"]) { sees($pair->[0]); syswrite($s, $pair->[1]); }
 sees("cat -v");
 syswrite($s, "before\\r"); sees("before\\r\\nbefore");
