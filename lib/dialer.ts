@@ -12,6 +12,7 @@ import {
   type ResumedFlight,
   setMac,
 } from './core/handshake.ts';
+import { tell } from './core/resume.ts';
 import { isRetry, rejectError } from './core/verdict.ts';
 import { Frame, Kind, MAC_BYTES, NONCE_BYTES, putBytesFrame, RejectCode, VERSION } from './core/wire.ts';
 import type { SessionDriver } from './driver.ts';
@@ -250,7 +251,10 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
     attempt.settled();
     this.#attempt = null;
     circuit.finish();
-    const error = rejectError(code, cause, reason, Math.min(retryAfterMs, RETRY_AFTER_MOST_MS));
+    const { positions } = flight;
+    const numbers = code === RejectCode.STATE_LOST && positions !== undefined ? `the server has ${tell(positions)}` : '';
+    const what = numbers === '' ? reason : `${reason}; ${numbers}, this end ${tell(this.#driver.core.positions())}`;
+    const error = rejectError(code, cause, what, Math.min(retryAfterMs, RETRY_AFTER_MOST_MS));
     if (isRetry(code)) return this.#again(error, error.retryAfterMs);
     if (code === RejectCode.UNKNOWN) return this.#unknownHere(error);
     // Anybody on the way could have written it: a fault of this circuit and nothing more.

@@ -126,15 +126,10 @@ export class Restorer<Message> {
       case 'stale':
         return stale(result, flight);
       case 'lost':
-        return { code: RejectCode.STATE_LOST, detail: { positions: told(result, settings.window), reason: numbers(result) } };
-      case 'live': {
-        const reason = 'its process does not say what it has done';
-        if (result.leaseMs > 0) return { code: RejectCode.RETRY_LATER, detail: { retryAfterMs: LIVE_RETRY_MS, reason } };
-        return {
-          code: RejectCode.STATE_LOST,
-          detail: { positions: told(result, settings.window), reason: `${reason}: ${numbers(result)}` },
-        };
-      }
+        return { code: RejectCode.STATE_LOST, detail: { positions: told(result, settings.window), reason: 'bytes are missing' } };
+      case 'live':
+        if (result.leaseMs > 0) return { code: RejectCode.RETRY_LATER, detail: { retryAfterMs: LIVE_RETRY_MS, reason: 'live elsewhere' } };
+        return { code: RejectCode.STATE_LOST, detail: { positions: told(result, settings.window), reason: 'its process crashed' } };
       case 'ended':
         this.#bury(id, result.tombstone, circuit);
         return null;
@@ -210,10 +205,6 @@ interface StoredNumbers {
 
 function told({ received, base, sent }: StoredNumbers, window: number): Positions {
   return { received, acked: received, limit: Math.min(received + window, Number.MAX_SAFE_INTEGER - 1), base, sent };
-}
-
-function numbers({ received, base, sent }: StoredNumbers): string {
-  return `the record has ${received} bytes in, and ${base} to ${sent} out`;
 }
 
 function cursorOf(value: unknown): number {

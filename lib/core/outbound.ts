@@ -76,11 +76,16 @@ export class Outbound<Message> {
     return this.egress.end - this.egress.replay.base;
   }
 
-  /** Bytes that the peer's limit lets this circuit carry now. */
+  /** No byte from here on may leave: the peer has no room for it, or no record holds it. */
+  get frontier(): number {
+    return this.peerLimit < this.released ? this.peerLimit : this.released;
+  }
+
+  /** Bytes that this circuit may carry now. */
   get sendableBytes(): number {
+    const { frontier } = this;
     const end = this.egress.end;
-    const most = this.peerLimit < this.released ? this.peerLimit : this.released;
-    return (end < most ? end : most) - this.cursor;
+    return (end < frontier ? end : frontier) - this.cursor;
   }
 
   get finAcked(): boolean {
@@ -150,7 +155,7 @@ export class Outbound<Message> {
 
   /** True when transmit() could fill an ACK into the room in front of its first byte. */
   get carriesAck(): boolean {
-    if (this.cursor >= this.peerLimit) return false;
+    if (this.cursor >= this.frontier) return false;
     const segment = this.egress.replay.find(this.cursor);
     return segment !== undefined && segment.circuit === 0 && segment.slab !== null && segment.offset === this.cursor;
   }
@@ -160,9 +165,9 @@ export class Outbound<Message> {
    * @returns bytes pushed; the budget is exceeded by at most one frame
    */
   transmit(out: Buffer[], budget: number, circuit: number, acked: number, limit: number): number {
-    const { egress, peerLimit } = this;
+    const { egress, frontier } = this;
     const sealed = egress.replay.end;
-    const end = sealed < peerLimit ? sealed : peerLimit;
+    const end = sealed < frontier ? sealed : frontier;
     let bytes = 0;
     let ackBytes = acked >= 0 ? ACK_FRAME_BYTES : 0;
     while (this.cursor < end && bytes < budget) {
@@ -201,7 +206,7 @@ export class Outbound<Message> {
     const egress = this.egress;
     egress.seal();
     const { base } = egress.replay;
-    const dataEnd = Math.min(egress.end, this.peerLimit, this.released, newBytes ? Number.MAX_SAFE_INTEGER : this.sent);
+    const dataEnd = Math.min(egress.end, this.frontier, newBytes ? Number.MAX_SAFE_INTEGER : this.sent);
     const room = bytesMax - DATA_HEADER_BYTES - END_FRAME_BYTES;
     const must = Math.min(this.sent, egress.end) - base;
     if (must > room || must > dataEnd - base) return NOTHING;

@@ -1,6 +1,7 @@
 // A session whose server's process goes: it crashes, is closed, or another one claims the session. The client notices a lost circuit
 // and nothing else; each message acts once on session.data and on what the session sends.
 
+import { connect, type Socket } from 'node:net';
 import { expect } from 'chai';
 import { SessionClient } from '../../lib/client.ts';
 import { SessionError } from '../../lib/errors.ts';
@@ -10,7 +11,7 @@ import type { Session } from '../../lib/session.ts';
 import { memoryStore } from '../../lib/stores/memory.ts';
 import type { Store } from '../../lib/stores/store.ts';
 import { type Fault, FaultyStore } from '../support/faulty-store.ts';
-import { eventually } from '../support/net.ts';
+import { ended, eventually } from '../support/net.ts';
 
 interface Sum {
   readonly count: number;
@@ -142,4 +143,183 @@ describe('a durable server', () => {
     await one.end();
     await two.end();
   });
+
+  it('answers RETRY_LATER while its store is away, and goes on behind the outage', async () => {
+    const store = memoryStore();
+    const first = new SummingNode(store);
+    const port = await first.listen(0);
+    const { client, session, answers } = await open(port);
+    session.send('1');
+    await session.flushed();
+    await first.end();
+    let away = true;
+    const faulty = new FaultyStore(store, (method) => (away && method !== 'ready' ? 'lost' : 'none'));
+    const second = new SummingNode(faulty);
+    const rejected: SessionError[] = [];
+    second.server.on('rejected', (error) => rejected.push(error));
+    await second.listen(port);
+    await eventually(() => rejected.length > 0);
+    expect(rejected[0]?.code).to.equal('ERR_STORE');
+    away = false;
+    session.send('2');
+    await session.flushed();
+    expect(answers).to.deep.equal(sumTo(2).slice(0, 1).concat('2 3'));
+    await client.close();
+    await second.end();
+  });
+
+  it('tells every process how a session ended', async () => {
+    const store = memoryStore();
+    const [one, two] = [new SummingNode(store), new SummingNode(store)];
+    const port = await one.listen(0);
+    const other = await two.listen(0);
+    let dialed = port;
+    const client = new SessionClient({ framing: lines(), connect: () => connectTo(dialed) });
+    const session = await client.open();
+    await eventually(() => one.sessions.length === 1);
+    const over = ended(session);
+    dialed = other;
+    one.sessions[0]?.destroy();
+    // The CLOSE itself may reach it; a client that was away asks the other process.
+    expect((await over)?.code).to.equal('ERR_PEER_DESTROYED');
+    await eventually(() => (one.store.calls.remove ?? 0) === 1);
+    const found = await store.find(session.id);
+    expect(found?.ended).to.equal(true);
+    await one.end();
+    await two.end();
+  });
+
+  it('skips what the application has recorded in its own database (resumeFrom)', async () => {
+    const store = memoryStore();
+    // The application's database: effects and cursor in one transaction, whatever becomes of the session's record.
+    const database = { cursor: 0, seen: [] as string[] };
+    const cursors: number[] = [];
+    let away = false;
+    const node = (): SessionServer<string> => {
+      const server = new SessionServer({
+        framing: lines(),
+        store: new FaultyStore(store, (method) => (away && method !== 'ready' ? 'lost' : 'none')),
+        resumeFrom: ({ id }) => {
+          expect(id).to.match(/^[0-9a-f]{32}$/);
+          cursors.push(database.cursor);
+          return database.cursor;
+        },
+      });
+      server.on('session', (session) => {
+        session.on('close', () => {});
+        session.receive((line) => {
+          database.seen.push(line);
+          database.cursor = session.cursor;
+        });
+      });
+      return server;
+    };
+    const first = node();
+    const { port } = await first.listen({ port: 0 });
+    const { client, session } = await open(port);
+    session.send('a');
+    await session.flushed();
+    // From now on the database commits, and the record does not: the process dies in between.
+    away = true;
+    for (const line of ['b', 'c']) session.send(line);
+    await eventually(() => database.seen.length === 3);
+    const closed = first.close();
+    await eventually(() => session.state === 'detached');
+    away = false;
+    const second = node();
+    await second.listen({ port });
+    session.send('d');
+    await session.flushed();
+    expect(database.seen).to.deep.equal(['a', 'b', 'c', 'd']);
+    expect(cursors).to.deep.equal([6]);
+    await client.close();
+    await closed;
+    await second.close();
+  });
 });
+
+describe('a server that writes when a session is detached', () => {
+  const until = async (node: SummingNode, id: string): Promise<boolean> => {
+    const found = await node.store.find(id);
+    return found?.ended === false;
+  };
+
+  it('hands a session on when it is closed, and while its client is away', async () => {
+    const store = memoryStore();
+    const first = new SummingNode(store, 'detach');
+    const port = await first.listen(0);
+    const client = new SessionClient({ framing: lines(), port });
+    const session = await client.open();
+    const answers: string[] = [];
+    session.receive((line) => {
+      answers.push(line);
+    });
+    for (let i = 1; i <= 50; i++) session.send(String(i));
+    await session.flushed();
+    // Attached it writes nothing.
+    expect(first.store.calls.commit).to.equal(undefined);
+    expect(await until(first, session.id)).to.equal(true);
+    await first.end();
+    expect(first.store.calls.release).to.be.greaterThan(0);
+    const second = new SummingNode(store, 'detach');
+    await second.listen(port);
+    session.send('51');
+    await session.flushed();
+    await client.close();
+    expect(answers).to.deep.equal(sumTo(51));
+    await second.end();
+  });
+
+  it('says STATE_LOST with the numbers where its process crashed, and runs nothing twice', async () => {
+    let skewMs = 0;
+    const store = memoryStore({ now: () => performance.now() + skewMs });
+    const first = new SummingNode(store, 'detach');
+    const port = await first.listen(0);
+    const client = new SessionClient({ framing: lines(), port });
+    const session = await client.open();
+    for (let i = 1; i <= 5; i++) session.send(String(i));
+    await session.flushed();
+    const over = ended(session);
+    first.crash();
+    // Long enough for the store to take its process for dead.
+    skewMs = 60_000;
+    const second = new SummingNode(store, 'detach');
+    await second.listen(port);
+    const cause = await over;
+    expect(cause?.code).to.equal('ERR_STATE_LOST');
+    expect(cause?.message).to.match(/the server has received \d+, .*this end received \d+/);
+    expect([first.handled, second.handled]).to.deep.equal([5, 0]);
+    await first.end();
+    await second.end();
+  });
+
+  it('waits for the lease of a process that may still run', async () => {
+    const store = memoryStore();
+    const [one, two] = [new SummingNode(store, 'detach'), new SummingNode(store, 'detach')];
+    const [port, other] = [await one.listen(0), await two.listen(0)];
+    let dialed = port;
+    const client = new SessionClient({ framing: lines(), connect: () => connectTo(dialed) });
+    const session = await client.open();
+    await eventually(() => one.sessions.length === 1);
+    const rejected: SessionError[] = [];
+    two.server.on('rejected', (error) => rejected.push(error));
+    dialed = other;
+    client.nudge();
+    await eventually(() => rejected.length > 0);
+    expect(rejected[0]?.code).to.equal('ERR_RETRY_LATER');
+    // The old circuit was kept, and the session with it.
+    session.send('7');
+    await session.flushed();
+    expect(one.handled).to.equal(1);
+    session.destroy();
+    await one.end();
+    await two.end();
+  });
+});
+
+function connectTo(port: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }, () => resolve(socket));
+    socket.once('error', reject);
+  });
+}
