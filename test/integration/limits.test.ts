@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { Budget } from '../../lib/budget.ts';
 import { CloseCode, Frame, Kind, RejectCode } from '../../lib/core/wire.ts';
@@ -29,6 +30,21 @@ import {
   resumeFlight,
 } from '../support/raw-peer.ts';
 
+/** The beginning of a ClientHello. */
+const TLS_RECORD_HEADER: Buffer = Buffer.from('1603010200', 'hex');
+const RESETTING_CLIENTS = `
+  const { connect } = require('node:net');
+  const { port, done, bytes } = require('node:worker_threads').workerData;
+  let left = 3;
+  for (let i = 0; i < 3; i++) {
+    const socket = connect(port, '127.0.0.1');
+    socket.write(bytes, () => socket.resetAndDestroy());
+    socket.on('close', () => {
+      if (--left > 0) return;
+      Atomics.store(done, 0, 1);
+      Atomics.notify(done, 0);
+    });
+  }`;
 const open = (): Buffer => openFlight({}, generateKeyPair().publicKey);
 
 describe('limits of handshakes', () => {
@@ -68,6 +84,29 @@ describe('limits of handshakes', () => {
     expect(await resume(late[1] as RawSession)).to.equal(Kind.RESUMED);
     runtime.advance(60_000);
     expect(await resume(late[0] as RawSession)).to.equal(Kind.REJECTED);
+  });
+
+  it('a TLS handshake that does not go on is ended after handshakeMs, also when its client has said all it will say', async () => {
+    await using pair = await Pair.make({ framing: lines(), carrier: 'TLS 1.3', server: { limits: { handshakeMs: 50 } } });
+    const refused = rejections(pair.server);
+    const peers = [await RawPeer.dial(pair.port), await RawPeer.dial(pair.port)];
+    for (const peer of peers) peer.write(TLS_RECORD_HEADER);
+    peers[1]?.socket.end();
+    await Promise.all(peers.map((peer) => peer.gone()));
+    await eventually(() => refused.length === 2);
+    expect(refused.map(({ code }) => code)).to.deep.equal(['ERR_NOT_OUR_PROTOCOL', 'ERR_NOT_OUR_PROTOCOL']);
+  });
+
+  it('connections to a TLS port that are reset before they are looked at leave nothing', async () => {
+    await using pair = await Pair.make({ framing: lines(), carrier: 'TLS 1.3' });
+    const refused = rejections(pair.server);
+    // A thread of its own makes them while this one, the server's, stands still.
+    const done = new Int32Array(new SharedArrayBuffer(4));
+    const thread = new Worker(RESETTING_CLIENTS, { eval: true, workerData: { port: pair.port, done, bytes: TLS_RECORD_HEADER } });
+    Atomics.wait(done, 0, 0);
+    await once(thread, 'exit');
+    await eventually(() => refused.length === 3);
+    expect(refused.map(({ code }) => code)).to.deep.equal(refused.map(() => 'ERR_NOT_OUR_PROTOCOL'));
   });
 
   it('of unfinished handshakes the oldest is dropped', async () => {
