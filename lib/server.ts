@@ -233,6 +233,8 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     server.on('connection', (socket) => this.#tlsBegins(socket));
     server.on('tlsClientError', (error, socket) => {
       const info = circuitInfo(socket, listener, false);
+      // Node leaves a handshake that timed out as it is.
+      socket.destroy();
       this.#rejected(
         new SessionError('ERR_NOT_OUR_PROTOCOL', 'a connection to the TLS port failed its TLS handshake', { cause: error }),
         info,
@@ -245,6 +247,11 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
 
   /** Unfinished TLS handshakes are limited like our own: the oldest goes. */
   #tlsBegins(socket: Socket): void {
+    // Reset while it waited to be accepted. Node may take that for the end of a client that still reads.
+    if (socket.remoteAddress === undefined) {
+      socket.destroy();
+      return;
+    }
     const name = `${socket.remoteAddress} ${socket.remotePort}`;
     this.#tlsHandshakes.set(name, socket);
     socket.once('close', () => {
