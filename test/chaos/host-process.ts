@@ -20,6 +20,8 @@ export interface HostStart {
   readonly onExit: (expected: boolean, how: string) => void;
 }
 
+/** No command takes this long: where one does, something does not end. */
+const ANSWER_MS = 120_000;
 const script = fileURLToPath(new URL('host.ts', import.meta.url));
 
 export class HostProcess {
@@ -58,7 +60,8 @@ export class HostProcess {
   /** Resolves with the host's answer. Rejects where it failed, or the process died first. */
   tell(command: Command): Promise<unknown> {
     const ticket = this.#tickets++;
-    const answer = new Promise((resolve, reject) => this.#waiting.set(ticket, { resolve, reject }));
+    const late = setTimeout(() => this.#take(ticket)?.reject(new Error(`${this.name}: no answer to '${command.act}'`)), ANSWER_MS);
+    const answer = new Promise((resolve, reject) => this.#waiting.set(ticket, { resolve, reject })).finally(() => clearTimeout(late));
     // Not everybody waits for the answer.
     answer.catch(() => {});
     // A process that was killed a moment ago cannot be told: that comes out as its end.
