@@ -39,10 +39,14 @@ export interface Exchange {
   readonly delayMs: number;
   /** Of the jitter. */
   readonly seed: number;
+  /** When a first circuit that stands still goes on: once a newer one carries the session, or as soon as its first flight is written. */
+  readonly thaws?: 'resumed' | 'dialed';
 }
 
 export interface Seen {
   readonly cuts: number;
+  /** What stood still on the first circuit was delivered late. */
+  readonly thawed: boolean;
   /** Session events of the server. */
   readonly sessions: number;
   readonly up: readonly string[];
@@ -92,6 +96,7 @@ class Script {
   #flushedAt = -1;
   #endMs = 0;
   #leftovers = 0;
+  #thawed = false;
 
   constructor(options: Exchange) {
     this.#options = options;
@@ -119,6 +124,7 @@ class Script {
   get seen(): Seen {
     return {
       cuts: this.#network.cuts,
+      thawed: this.#thawed,
       sessions: this.#sessions,
       up: this.#up,
       down: this.#down,
@@ -134,6 +140,7 @@ class Script {
     this.#speak().catch((error: unknown) => {
       this.#ends.client = String(error);
     });
+    if (this.#options.thaws !== undefined) this.#watchFrozen();
     await clock.run(PATIENCE_MS, () => Object.values(this.#ends).every((end) => end !== 'never'));
     this.#endMs = clock.nowMs;
     await clock.run(clock.nowMs + REST_MS, () => false);
@@ -142,6 +149,23 @@ class Script {
     const closed = this.#server.close();
     await clock.run(clock.nowMs + REST_MS, () => false);
     await closed;
+  }
+
+  /** The first circuit stands still: the client is told to make another, and then the first goes on. */
+  #watchFrozen(): void {
+    const [first, ...newer] = this.#network.links;
+    const lane = first === undefined ? undefined : [first.up, first.down].find(({ frozen }) => frozen);
+    if (lane !== undefined) {
+      const { thaws } = this.#options;
+      const over = this.#ends.client !== 'never';
+      if (over || newer.some((link) => (thaws === 'resumed' ? link.established : link.up.watch?.units === 0))) {
+        lane.thaw();
+        this.#thawed = true;
+        return;
+      }
+      if (newer.length === 0) this.#client.nudge();
+    }
+    this.#clock.after(1, null, () => this.#watchFrozen());
   }
 
   #dial(signal: AbortSignal): Promise<Duplex> {

@@ -4,7 +4,7 @@ import { Frame, Kind } from '../../lib/core/wire.ts';
 import { Random } from '../../lib/testing/random.ts';
 import { type Aim, type Fate, unharmed } from './lane.ts';
 import type { Dial } from './network.ts';
-import type { Plan } from './plan.ts';
+import { apart, type Plan } from './plan.ts';
 
 /** UNKNOWN is believed after three answers in a row; a world with more wrong answers than this would be a different one. */
 const STRANGERS_MOST = 2;
@@ -19,6 +19,11 @@ const AIMS: readonly Pick<Aim, 'direction' | 'flight' | 'type'>[] = [
   ),
 ];
 
+/** Cut in the middle of the RESUME. */
+const SPOILT: Aim = { direction: 'up', flight: true, type: Kind.RESUME, skip: 0, part: 0.5, lead: 0 };
+
+/** Most can be lost where a session ends. */
+const ENDINGS = AIMS.filter(({ flight, type }) => !flight && (type === Frame.END || type === Frame.CLOSE));
 const LAST_WORDS = AIMS.filter(({ direction, flight, type }) => direction === 'down' && !flight && type === Frame.CLOSE);
 
 export class Faults {
@@ -27,10 +32,13 @@ export class Faults {
   darkUntilMs: number = 0;
   /** The first dial behind the dark gets through at once. */
   prompt: boolean = false;
+  /** So many dials of the first process of an identity lose their RESUME: each takes a generation that no server hears of. */
+  spoilt: number = 0;
   readonly #plan: Plan;
   readonly #random: Random;
   readonly #aims: Random;
   #strangers = 0;
+  #stray = false;
 
   constructor(plan: Plan) {
     this.#plan = plan;
@@ -43,8 +51,11 @@ export class Faults {
     this.#strangers = 0;
   }
 
-  /** @param resuming every dial of this client is for a session that a server knows */
-  dial(resuming: boolean, nowMs: number): Dial {
+  /**
+   * @param resuming every dial of this client is for a session that a server knows
+   * @param first it is the first process of its identity
+   */
+  dial(resuming: boolean, nowMs: number, first: boolean): Dial {
     const random = this.#random;
     const { faults, connectMs } = this.#plan;
     if (this.healed) return { kind: 'server', fate: unharmed, delayMs: random.integer(0, 2) };
@@ -53,11 +64,19 @@ export class Faults {
       this.prompt = false;
       return { kind: 'server', fate: this.#fate(), delayMs: 0 };
     }
+    // What is to happen to two processes happens to a session that is there.
+    if (!resuming && apart(this.#plan.family)) return { kind: 'server', fate: unharmed, delayMs: 0 };
+    if (first && this.spoilt > 0) {
+      this.spoilt--;
+      return { kind: 'server', fate: { ...unharmed, aim: { ...SPOILT }, how: 'rst' }, delayMs: 0 };
+    }
     const delayMs = random.chance(0.2) ? random.integer(0, connectMs) : random.integer(0, 30);
     if (random.chance(faults.refuseChance)) return { kind: 'refused', delayMs };
     if (random.chance(faults.holeChance)) return random.chance(0.5) ? { kind: 'hole' } : { kind: 'mute', delayMs };
     if (random.chance(faults.forgeChance)) return { kind: 'forger', delayMs, disowns: random.chance(0.1) && this.#disowns() };
-    if (resuming && random.chance(faults.strangerChance) && this.#disowns()) {
+    const stray = this.#stray;
+    this.#stray = false;
+    if (resuming && (stray || random.chance(faults.strangerChance)) && this.#disowns()) {
       return { kind: 'stranger', fate: this.#fate(), delayMs };
     }
     return { kind: 'server', fate: this.#fate(), delayMs };
@@ -102,6 +121,7 @@ export class Faults {
       stallDown: stallAfter(),
       stallMs: Math.floor(random.next() * random.pick([50, 1_000, 10_000, 60_000])),
       aim: this.#aim(),
+      freeze: null,
     };
   }
 
@@ -109,10 +129,15 @@ export class Faults {
     const random = this.#aims;
     const { faults, family } = this.#plan;
     if (faults.aimChance === 0 || !random.chance(faults.aimChance)) return null;
+    const aim = random.pick(family === 'evict' ? LAST_WORDS : random.chance(0.4) ? ENDINGS : AIMS);
+    // With CLOSE goes the ACK in front of it; and who has lost its last words is most easily led astray.
+    const last = !aim.flight && aim.type === Frame.CLOSE;
+    if (last && aim.direction === 'up') this.#stray = random.chance(0.8);
     return {
-      ...random.pick(family === 'evict' ? LAST_WORDS : AIMS),
+      ...aim,
       skip: random.chance(0.7) ? 0 : random.integer(1, 5),
       part: random.chance(0.3) ? 0 : random.next(),
+      lead: last && random.chance(0.5) ? random.integer(1, 20) : 0,
     };
   }
 

@@ -39,6 +39,13 @@ export interface Fate {
   readonly stallMs: number;
   /** Cut inside a frame or flight that is chosen by what it is; null: nowhere. */
   readonly aim: Aim | null;
+  /** One direction stands still in front of its n-th frame or flight, until somebody thaws it; null: it does not. */
+  readonly freeze: Freeze | null;
+}
+
+export interface Freeze {
+  readonly direction: 'up' | 'down';
+  readonly unit: number;
 }
 
 export interface Aim {
@@ -50,6 +57,8 @@ export interface Aim {
   skip: number;
   /** How much of it arrives, below 1. */
   readonly part: number;
+  /** Bytes in front of it that do not arrive either. */
+  readonly lead: number;
 }
 
 export const unharmed: Fate = {
@@ -64,6 +73,7 @@ export const unharmed: Fate = {
   stallDown: Infinity,
   stallMs: 0,
   aim: null,
+  freeze: null,
 };
 
 interface Piece {
@@ -96,6 +106,8 @@ export class Lane {
   #stalledUntilMs = 0;
   #scheduled = false;
   #sunk = false;
+  // Behind so many bytes it stands still.
+  #freezeAfter = Infinity;
   #cutKind: FaultKind = 'cut at a byte';
 
   constructor(link: Link, from: PipeEnd, to: PipeEnd, clock: Clock, options: LaneOptions, random: Random) {
@@ -162,6 +174,21 @@ export class Lane {
     this.#cutKind = kind;
   }
 
+  /** Nothing behind so many bytes arrives before thaw(). */
+  freezeAt(bytes: number): void {
+    this.#freezeAfter = bytes;
+  }
+
+  /** Something waits to be thawed. */
+  get frozen(): boolean {
+    return this.passed >= this.#freezeAfter && this.#pieces.length > 0;
+  }
+
+  thaw(): void {
+    this.#freezeAfter = Infinity;
+    this.#schedule();
+  }
+
   /** Faults have stopped: what was held back comes now. */
   heal(): void {
     this.cutAfter = Infinity;
@@ -189,7 +216,7 @@ export class Lane {
 
   #schedule(): void {
     const first = this.#pieces[0];
-    if (first === undefined || this.#scheduled || this.dead) return;
+    if (first === undefined || this.#scheduled || this.dead || this.passed >= this.#freezeAfter) return;
     this.#scheduled = true;
     this.#clock.at(Math.max(first.atMs, this.#stalledUntilMs), this.to.host, () => this.#arrive());
   }
@@ -199,6 +226,7 @@ export class Lane {
     this.#scheduled = false;
     for (let first = true; !this.dead && (first || this.#options.together); first = false) {
       const piece = this.#pieces[0];
+      if (this.passed >= this.#freezeAfter) break;
       if (piece === undefined || piece.atMs > this.#clock.nowMs || this.#stalledUntilMs > this.#clock.nowMs) break;
       if (this.passed >= this.stallAfter) {
         this.stallAfter = Infinity;
@@ -207,9 +235,18 @@ export class Lane {
         break;
       }
       this.#pieces.shift();
-      this.#deliver(piece);
+      this.#deliver(this.#upToFreeze(piece));
     }
     this.#schedule();
+  }
+
+  /** The part of a piece that arrives; what is behind the mark stays. */
+  #upToFreeze(piece: Piece): Piece {
+    const { atMs, bytes, mark } = piece;
+    const size = this.#freezeAfter - this.passed;
+    if (bytes === null || bytes.length <= size) return piece;
+    this.#pieces.unshift({ atMs, bytes: bytes.subarray(size), mark });
+    return { atMs, bytes: bytes.subarray(0, size), mark };
   }
 
   #deliver(piece: Piece): void {

@@ -77,6 +77,7 @@ function offender(world: World, rare: Random): () => void {
     // A process that stands still writes nothing, and what has ended its half neither.
     if (end.writableEnded || end.host.dead || end.host.suspendedUntilMs > world.nowMs) return;
     left--;
+    world.offended = true;
     const { name, frame } = rare.pick(offences);
     world.trace.note(world.nowMs, end.name, `offence: ${name}`);
     world.clock.coverage.count('frame that breaks a rule');

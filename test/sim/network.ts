@@ -133,11 +133,12 @@ export class Network {
     for (const link of this.links) link.heal();
   }
 
-  /** What a process writes from now on goes nowhere. It learns of that after a while. */
-  silence(host: Host, ms: number): void {
-    for (const { client, up } of this.links) {
+  /** What a process writes from now on goes nowhere, and if it is deaf nothing comes either. It learns of that after a while. */
+  silence(host: Host, ms: number, deaf: boolean): void {
+    for (const { client, up, down } of this.links) {
       if (client.host !== host || client.destroyed) continue;
       up.kill();
+      if (deaf) down.kill();
       this.#clock.after(ms, host, () => client.fail('ECONNRESET'));
     }
   }

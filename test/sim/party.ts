@@ -31,9 +31,14 @@ export interface PartyOptions {
   readonly hurry: () => boolean;
   /** Room in the peer's window, which it fills to the last byte before it ends; 0: it says what its plan says. */
   readonly brimBytes: number;
+  /** Somebody has put a frame into a circuit that breaks a rule. */
+  readonly offended: () => boolean;
   /** A socket of this process is full. */
   readonly congested: () => boolean;
 }
+
+/** Rules for frames, not for handshakes: those break for other reasons as well. */
+const BROKEN_RULE = /^[ACFS]-\d/;
 
 /** What the framings of messages.ts add to each message. */
 const OVERHEAD_BYTES = { prefix: 4, lines: 1 } as const;
@@ -71,7 +76,13 @@ export class Party {
     this.out = options.out;
     this.into = options.into;
     session.on('attached', () => this.#changed(true));
-    session.on('detached', () => this.#changed(false));
+    session.on('detached', (cause) => {
+      this.#changed(false);
+      // Between two ends of this library no circuit breaks a rule, unless somebody else has put something in.
+      const { oracle, offended } = this.options;
+      if (cause?.code === 'ERR_PROTOCOL' && BROKEN_RULE.test(cause.message) && !offended())
+        oracle.fail(this.name, `a rule was broken: ${cause.message}`);
+    });
     session.on('draining', () => {
       this.drainings++;
     });

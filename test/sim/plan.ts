@@ -136,7 +136,7 @@ export function makePlan(seed: number): Plan {
   const leastWindow = Math.max(4096, messageBytes + 1024);
   const short = family === 'expiry' || family === 'sleep';
   const holdMs = short ? random.pick([1_000, 5_000, 20_000]) : 300_000;
-  const faultyMs = family === 'expiry' ? 5 * holdMs : random.pick([500, 3_000, 10_000, 30_000]);
+  const faultyMs = family === 'expiry' ? 5 * holdMs : random.pick(apart(family) ? [10_000, 30_000] : [500, 3_000, 10_000, 30_000]);
   return {
     seed,
     family,
@@ -159,7 +159,7 @@ export function makePlan(seed: number): Plan {
     alarmsFirst: random.chance(0.6),
     onDuplicate: family === 'duplicate' ? random.pick(['replace', 'reject'] as const) : 'parallel',
     tombstones: family === 'evict' ? 1 : 65_536,
-    incidentMs: random.pick(family === 'twin' || family === 'restore' ? [20, 150, 800] : [1, 30, 300, 3_000, 20_000]) * random.next(),
+    incidentMs: random.pick(apart(family) ? [20, 150, 800] : [1, 30, 300, 3_000, 20_000]) * random.next(),
     incidentAtClient: random.chance(0.5),
   };
 }
@@ -169,7 +169,7 @@ function rareFaultsOf(random: Random, family: Family): Pick<Faults, 'standstillC
     standstillChance: random.chance(0.5) ? 0.5 : 0,
     stepMs: random.chance(0.15) ? random.pick([1_000, 5_000]) : Infinity,
     // An evicted tombstone is asked for only where the last words were lost.
-    aimChance: random.chance(family === 'evict' ? 1 : 0.4) ? random.pick([0.2, 0.7]) : 0,
+    aimChance: random.chance(family === 'evict' ? 1 : 0.5) ? random.pick([0.3, 0.8]) : 0,
     offenceMs: random.chance(0.15) ? random.pick([100, 1_000]) : Infinity,
   };
 }
@@ -183,8 +183,13 @@ function brimming(sides: Sides, random: Random): Sides {
   return { client, server: { ...server, traffic, ending: server.ending === 'none' ? 'end' : server.ending }, echo };
 }
 
+/** Two processes have one identity. */
+export function apart(family: Family): boolean {
+  return family === 'twin' || family === 'restore';
+}
+
 function sessionsOf(random: Random, family: Family): number {
-  if (family === 'twin' || family === 'restore') return 1;
+  if (apart(family)) return 1;
   if (family === 'evict' || family === 'duplicate') return 3;
   return random.chance(0.1) ? 2 : 1;
 }
@@ -239,7 +244,7 @@ function sidesOf(random: Random, family: Family, network: NetworkOptions, messag
   const accepting: SidePlan =
     server.allowHalfOpen && server.ending === 'none' ? { ...server, reading, ending: 'end' } : { ...server, reading };
   // Where nothing comes back there is nothing but identity to tell two lives apart.
-  const silent = (family === 'twin' || family === 'restore') && random.chance(0.4);
+  const silent = apart(family) && random.chance(0.4);
   const listening: SidePlan = { ...accepting, traffic: { ...accepting.traffic, messages: 0 }, ending: 'none', allowHalfOpen: false };
   const speaking: SidePlan = dialing.ending === 'none' ? { ...dialing, ending: 'end' } : dialing;
   return silent ? { client: speaking, server: listening, echo } : { client: dialing, server: accepting, echo };
@@ -247,13 +252,13 @@ function sidesOf(random: Random, family: Family, network: NetworkOptions, messag
 
 function sideOf(random: Random, family: Family, messageBytes: number, leastWindow: number, volume: number): SidePlan {
   // What happens is to meet sessions that still have something to say.
-  const lasting = family === 'expiry' || family === 'twin' || family === 'restore';
+  const lasting = family === 'expiry' || apart(family);
   const most = Math.min(volume, random.pick(lasting ? [60, 400] : [8, 60, messageBytes, messageBytes]), messageBytes);
   return {
     traffic: {
       messages: random.chance(lasting ? 0 : 0.1) ? 0 : Math.max(lasting ? 40 : 1, Math.min(300, Math.ceil((volume * 2) / (most + 1)))),
       // Two processes with one identity are told apart by the bytes of their messages.
-      least: family === 'twin' || family === 'restore' ? 8 : 0,
+      least: apart(family) ? 8 : 0,
       most: Math.min(most, messageBytes),
       burst: random.pick(lasting ? [1, 5] : [1, 5, 50, 1_000]),
       pauseMs: random.pick(lasting ? [20, 200] : [0, 1, 20, 200]),
@@ -263,7 +268,7 @@ function sideOf(random: Random, family: Family, messageBytes: number, leastWindo
       brim: false,
     },
     reading: {
-      way: random.pick(family === 'throw' || family === 'twin' || family === 'restore' ? WAYS.filter((way) => way !== 'stream') : WAYS),
+      way: random.pick(family === 'throw' || apart(family) ? WAYS.filter((way) => way !== 'stream') : WAYS),
       pauseMs: random.pick([0, 1, 30, 400]),
       pauseChance: random.pick([0, 0, 0.05, 1]),
       leaveChance: random.pick([0, 0, 0, 0.05]),

@@ -25,6 +25,9 @@ const OVER: readonly SessionErrorCode[] = [
   'ERR_STALE_GENERATION',
 ];
 
+/** How long somebody waits, in milliseconds, for a session to be all but over. */
+const POLLS_MOST = 5_000;
+
 interface Second {
   readonly pair: Pair;
   readonly client: SessionClient<Message>;
@@ -42,7 +45,10 @@ export function twin(world: World): Scenario {
   return processes(world, () => {
     world.clock.coverage.count('two processes with one identity');
     // It goes on writing what nobody gets, and comes back when the other has written something else in its place.
-    if (world.random.chance(0.6)) world.network.silence(world.clientHost, world.random.integer(0, 2_000));
+    if (!world.random.chance(0.6)) return;
+    world.network.silence(world.clientHost, world.random.integer(0, 5_000), world.random.chance(0.7));
+    // Else it comes back with the generation that the other has taken, and is refused for that alone.
+    world.faults.spoilt = world.random.integer(0, 4);
   });
 }
 
@@ -64,14 +70,17 @@ export function restore(world: World): Scenario {
 function processes(world: World, first: (pair: Pair) => void): Scenario {
   const { plan, clock, random } = world;
   let second: Second | null = null;
+  // The record is written at the plan's time, or when the session is all but over: done, and not yet told so.
+  const late = random.chance(0.25);
   world.onPair = (pair) => {
-    clock.after(plan.incidentMs, null, () => {
-      if (pair.client.session.state === 'closed' || world.clientHost.suspendedUntilMs > clock.nowMs) return;
+    when(world, pair, late, () => {
       const record = world.client.record(pair.client.session);
-      const laterMs = random.pick([0, 0, random.integer(0, 50), random.integer(0, 5_000)]);
+      const laterMs = late ? 0 : random.pick([0, 0, random.integer(0, 50), random.integer(0, 1_000)]);
       second = prepare(world, pair, laterMs === 0);
       clock.after(laterMs, null, () => first(pair));
-      clock.after(laterMs + random.pick([0, random.integer(0, 5_000)]), null, () => begin(world, second as Second, record));
+      clock.after(laterMs + random.pick([0, random.integer(0, 100), random.integer(0, 1_000)]), null, () =>
+        begin(world, second as Second, record),
+      );
     });
   };
   const ended = (party: Party | null): boolean => party === null || party.closed || party.gone;
@@ -85,6 +94,19 @@ function processes(world: World, first: (pair: Pair) => void): Scenario {
       for (const pair of world.pairs.values()) judge(world, pair, second);
     },
   };
+}
+
+/** Calls back once, when this process can write its record. */
+function when(world: World, { client }: Pair, late: boolean, act: () => void): void {
+  const { plan, clock, clientHost } = world;
+  let polls = 0;
+  const look = (): void => {
+    const { state } = client.session;
+    if (state === 'closed' || clientHost.suspendedUntilMs > clock.nowMs) return;
+    if (!late || state === 'closing') return act();
+    if (++polls < POLLS_MOST) clock.after(1, null, look);
+  };
+  clock.after(late ? 0 : plan.incidentMs, null, look);
 }
 
 function prepare(world: World, pair: Pair, exact: boolean): Second {

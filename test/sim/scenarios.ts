@@ -46,9 +46,16 @@ export const scenarios: Readonly<Record<Family, (world: World) => Scenario>> = {
     return plain(world, { client: LAPSED, server: ['ERR_EXPIRED'] }, holdTime(world) + 600_000);
   },
   destroy: (world) => {
+    // At any moment, or in the middle of what the library is telling.
+    const event = world.random.pick([null, null, 'drain', 'attached', 'detached'] as const);
     incident(world, (pair) => {
-      world.clock.coverage.count('destroyed');
-      (world.plan.incidentAtClient ? pair.client : pair.server)?.session.destroy();
+      const session = (world.plan.incidentAtClient ? pair.client : pair.server)?.session;
+      const destroy = (): void => {
+        world.clock.coverage.count('destroyed');
+        session?.destroy();
+      };
+      if (event === null) destroy();
+      else session?.once(event, destroy);
     });
     const codes: readonly SessionErrorCode[] = ['ERR_DESTROYED', 'ERR_PEER_DESTROYED', ...LAPSED];
     return plain(world, { client: codes, server: codes }, holdTime(world));

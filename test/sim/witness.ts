@@ -64,6 +64,7 @@ export class Witness {
     const { trace, nowMs } = this.#clock;
     trace.say(nowMs, lane.from.name, () => `  » ${describeUnit(unit)}`);
     this.#aim(link, lane, unit);
+    this.#freeze(link, lane, unit);
     if (!unit.flight) return;
     const id = sessionOf(unit);
     if (unit.type === Kind.RESUME) this.#resumes(link, id, generationOf(unit));
@@ -95,7 +96,15 @@ export class Witness {
     if (aim === null || link.aimed || (lane === link.up) !== (aim.direction === 'up')) return;
     if (aim.flight !== unit.flight || aim.type !== unit.type || aim.skip-- > 0) return;
     link.aimed = true;
-    lane.cutAt(unit.start + Math.floor(aim.part * unit.length), 'cut inside a chosen frame or flight');
+    const inside = aim.lead > 0 ? -aim.lead : Math.floor(aim.part * unit.length);
+    lane.cutAt(unit.start + inside, 'cut inside a chosen frame or flight');
+  }
+
+  /** One direction is to stand still in front of a frame or flight. */
+  #freeze(link: Link, lane: Lane, unit: Unit): void {
+    const { freeze } = link.fate;
+    if (freeze === null || (lane === link.up) !== (freeze.direction === 'up')) return;
+    if (lane.watch?.units === freeze.unit) lane.freezeAt(unit.start);
   }
 
   #arrived(link: Link, lane: Lane, unit: Unit): void {
@@ -126,6 +135,8 @@ export class Witness {
 /** One direction of one circuit: what was written, and has not arrived. */
 export class Watch {
   readonly pending: Unit[] = [];
+  /** Frames and flights that were written before the one that is. */
+  units: number = -1;
   readonly #lane: Lane;
   readonly #scanner: Scanner;
   readonly #arrived: (unit: Unit) => void;
@@ -134,6 +145,7 @@ export class Watch {
     this.#lane = lane;
     this.#arrived = arrived;
     this.#scanner = new Scanner((unit) => {
+      this.units++;
       this.pending.push(unit);
       wrote(unit);
     });

@@ -59,6 +59,8 @@ export class World {
   /** Opens that nobody waits for any more, and how many there were. */
   readonly giveUp: AbortController = new AbortController();
   abandoned: number = 0;
+  /** A frame was put in that breaks a rule. */
+  offended: boolean = false;
   /** What clocks have lost: so much later alarms ring that were armed before. */
   lostMs: number = 0;
   /** What one side does differently, as its family asks. */
@@ -166,6 +168,7 @@ export class World {
       throwsAt: Infinity,
       hurry: () => this.faults.healed,
       brimBytes: plan[side].traffic.brim ? plan[side === 'server' ? 'client' : 'server'].window : 0,
+      offended: () => this.offended,
       congested: () => this.network.congested(host),
       ...this.change(side, number),
     };
@@ -254,7 +257,7 @@ export class World {
   }
 
   #dial(host: Host, signal: AbortSignal): Promise<Duplex> {
-    const dial = this.faults.dial(this.opening === 0 && this.pairs.size === 1, this.nowMs);
+    const dial = this.faults.dial(this.opening === 0 && this.pairs.size === 1, this.nowMs, host === this.clientHost);
     const to = dial.kind === 'stranger' ? this.stranger : this.server;
     return this.network.dial(host, this.serverHost, dial, (end) => to.accept(end), signal);
   }
