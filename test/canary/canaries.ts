@@ -122,8 +122,8 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: 'lib/core/inbound.ts',
-        find: 'const acked = quiet ? this.received : this.#consumed;',
-        replace: 'const acked = quiet ? this.received : this.received;',
+        find: 'const acked = cursor < released ? cursor : released;',
+        replace: 'const acked = Math.max(cursor, Math.min(this.received, released));',
       },
     ],
   },
@@ -300,18 +300,13 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: 'lib/core/outbound.ts',
-        find: '    return this.fin >= 0 && this.cursor === this.fin;',
-        replace: '    return this.fin >= 0 && this.cursor === this.fin && this.sent <= this.fin;',
+        find: 'return this.fin >= 0 && this.cursor === this.fin && this.released > this.fin;',
+        replace: 'return this.fin >= 0 && this.cursor === this.fin && this.released > this.fin && this.sent <= this.fin;',
       },
       {
         file: 'lib/core/outbound.ts',
-        find: 'if (this.fin >= 0 && this.cursor === this.fin) return true;',
-        replace: 'if (this.fin >= 0 && this.cursor === this.fin && this.sent <= this.fin) return true;',
-      },
-      {
-        file: 'lib/core/outbound.ts',
-        find: 'const fin = end === this.fin && (newBytes || this.sent > this.fin);',
-        replace: 'const fin = end === this.fin && newBytes && this.sent <= this.fin;',
+        find: 'this.released > end && (newBytes || this.sent > this.fin);',
+        replace: 'this.released > end && newBytes && this.sent <= this.fin;',
       },
     ],
   },
@@ -321,13 +316,8 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: 'lib/core/outbound.ts',
-        find: '    return this.fin >= 0 && this.cursor === this.fin;',
-        replace: '    return this.fin >= 0 && this.cursor === this.fin && this.fin < this.peerLimit;',
-      },
-      {
-        file: 'lib/core/outbound.ts',
-        find: 'if (this.fin >= 0 && this.cursor === this.fin) return true;',
-        replace: 'if (this.fin >= 0 && this.cursor === this.fin && this.fin < this.peerLimit) return true;',
+        find: 'return this.fin >= 0 && this.cursor === this.fin && this.released > this.fin;',
+        replace: 'return this.fin >= 0 && this.cursor === this.fin && this.released > this.fin && this.fin < this.peerLimit;',
       },
     ],
   },
