@@ -1,115 +1,105 @@
-// npm run bench [-- --rounds N] [--only WAY] [--profile FOLDER]
-// A rough comparison over loopback, one way, sender and receiver in processes of their own: what a session costs beside a bare net.Socket
-// that does the same framing with one coalesced write per tick. Ways take turns within a round; medians are printed.
+// npm run bench [-- --quick] [--only NAME,…] [--points W1,…] [--rounds N] [--out FOLDER]
+// Every peer does the same work, server and client in processes of their own, over loopback. Peers take turns in a new order each round, and
+// every figure is set against the bare tuned socket of the same round. Prints a table; writes JSON and charts.
 
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { cpus } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import type { Answer, Order, Way } from './rough.ts';
+import { broadcastPoint, echoPoint, idlePoint, opensPoint, outagePoint, type Point, type Sample, streamPoint } from './measure.ts';
+import { Pair } from './pair.ts';
+import { BASELINE, type PeerInfo, peers } from './peer.ts';
+import { machine } from './report/machine.ts';
+import { Results } from './report/results.ts';
+import { printTable } from './report/table.ts';
+import { writeReport } from './report/write.ts';
 
-const ways: readonly Way[] = ['bare socket', 'bare socket, views', 'receiveRanges()', 'receive()', 'batches()', 'for await'];
-
-interface Load {
-  readonly name: string;
-  readonly size: number;
-  readonly count: number;
-  readonly show: (perSecond: number) => string;
-}
-
-const thousands = (perSecond: number): string => `${Math.round(perSecond / 1000)} k/s`;
-const loads: readonly Load[] = [
-  { name: '32 B', size: 32, count: 4_000_000, show: thousands },
-  { name: '1 KiB', size: 1024, count: 600_000, show: thousands },
-  { name: '64 KiB', size: 65_536, count: 12_000, show: (perSecond) => `${Math.round((perSecond * 65_536) / 1e6)} MB/s` },
-];
-
-/** No measurement takes a tenth of it. */
-const LONGEST_MS = 30_000;
-
-/** A sender and a receiver that stay up over all rounds, so that their code is warm. */
-class Pair {
-  readonly way: Way;
-  readonly #sender: ChildProcess;
-  readonly #receiver: ChildProcess;
-  readonly #figures = new Map<Load, number[]>();
-
-  constructor(way: Way, profile: string | undefined) {
-    this.way = way;
-    const path = fileURLToPath(new URL('rough.ts', import.meta.url));
-    const start = (role: string): ChildProcess => {
-      const profiling = profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', join(profile, role)];
-      return fork(path, { execArgv: ['--import', 'tsx', ...profiling] });
-    };
-    this.#sender = start('sender');
-    this.#receiver = start('receiver');
-  }
-
-  async measure(load: Load, round: number): Promise<void> {
-    const { way } = this;
-    const { count, size } = load;
-    const { port } = await ask<{ port: number }>(this.#receiver, { role: 'receive', way, count });
-    const { ms } = await ask<{ ms: number }>(this.#sender, { role: 'send', way, count, size, port });
-    if (round >= 0) this.figures(load)[round] = count / (ms / 1000);
-  }
-
-  /** Messages a second, a figure for each round. */
-  figures(load: Load): number[] {
-    const figures = this.#figures.get(load) ?? [];
-    this.#figures.set(load, figures);
-    return figures;
-  }
-
-  async end(): Promise<void> {
-    const children = [this.#sender, this.#receiver];
-    const gone = children.map((child) => once(child, 'exit'));
-    for (const child of children) child.disconnect();
-    await Promise.all(gone);
-  }
-}
-
-async function ask<A extends Answer>(child: ChildProcess, order: Order): Promise<A> {
-  child.send(order);
-  const stop = AbortSignal.timeout(LONGEST_MS);
-  try {
-    const [answer] = (await once(child, 'message', { signal: stop })) as [A];
-    return answer;
-  } catch (cause) {
-    throw new Error(`no answer to ${JSON.stringify(order)} (exit code ${child.exitCode})`, { cause });
-  }
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] as number;
-}
-
-const { values: options } = parseArgs({
-  options: { rounds: { type: 'string', default: '5' }, only: { type: 'string' }, size: { type: 'string' }, profile: { type: 'string' } },
+const { values: given } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    points: { type: 'string' },
+    rounds: { type: 'string' },
+    out: { type: 'string' },
+  },
 });
-const rounds = Number(options.rounds);
-const pairs = ways.filter((way) => (options.only ?? way) === way).map((way) => new Pair(way, options.profile));
-const chosenLoads = loads.filter(({ size }) => Number(options.size ?? size) === size);
-// Round 0 warms up.
-for (let round = 0; round <= rounds; round++) {
-  for (const load of chosenLoads) {
-    for (const pair of pairs) await pair.measure(load, round - 1);
+const rounds = Number(given.rounds ?? (given.quick ? 3 : 5));
+const ms = given.quick ? 400 : 600;
+
+const all: readonly Point[] = [
+  streamPoint('W1', 32, ms, rounds),
+  streamPoint('W1', 128, ms, rounds),
+  streamPoint('W1', 1024, ms, rounds),
+  echoPoint(1, ms, rounds),
+  echoPoint(64, ms, rounds),
+  streamPoint('W3', 65_536, ms, rounds),
+  opensPoint(given.quick ? 500 : 2000, 200, Math.min(3, rounds)),
+  broadcastPoint(given.quick ? 200 : 1000, 1500, Math.min(3, rounds)),
+  outagePoint(given.quick ? 200 : 1000, 500, Math.min(3, rounds)),
+  ...(given.quick ? [idlePoint(1000, 3000)] : [idlePoint(1000, 3000), idlePoint(5000, 3000), idlePoint(9000, 25_000)]),
+];
+const wantedPoints = given.points?.split(',');
+const wantedPeers = given.only?.split(';');
+const points = all.filter(({ name, workload }) => wantedPoints?.some((want) => want === workload || want === name) ?? true);
+const chosen = peers.filter((peer) => peer.name === BASELINE || (wantedPeers?.includes(peer.name) ?? (!given.quick || peer.quick)));
+
+const results = new Results();
+const pairs = new Map<string, Pair>();
+for (const info of chosen) await startPair(info);
+process.stderr.write(`${pairs.size} peers, ${points.length} points, ${rounds} rounds\n`);
+
+for (const point of points) {
+  // Code that runs for the first time is compiled while it runs.
+  if (point.warm) for (const { info } of [...pairs.values()]) if (info.workloads.includes(point.workload)) await one(info, point, -1);
+  for (let round = 0; round < point.rounds; round++) {
+    const turns = withBaseline(shuffled([...pairs.values()].filter(({ info }) => info.workloads.includes(point.workload))), point);
+    for (const { info } of turns) await one(info, point, round);
+    process.stderr.write(`${point.name}, round ${round + 1} of ${point.rounds}\n`);
   }
 }
-await Promise.all(pairs.map((pair) => pair.end()));
+for (const pair of pairs.values()) await pair.end();
 
-const row = (first: string, cells: readonly string[]): string => `${first.padEnd(20)}${cells.map((cell) => cell.padStart(20)).join('')}`;
-const names = chosenLoads.map(({ name }) => name);
-console.log(
-  `Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}, median of ${rounds} rounds (and of the ratios to the first row)`,
-);
-console.log(row('', names));
-for (const pair of pairs) {
-  const cells = chosenLoads.map((load) => {
-    const figures = pair.figures(load);
-    const ratios = figures.map((figure, round) => figure / (pairs[0]?.figures(load)[round] ?? Number.NaN));
-    return `${load.show(median(figures))} (${median(ratios).toFixed(2)})`;
-  });
-  console.log(row(pair.way, cells));
+printTable(results, points, chosen);
+if (given.out !== undefined) await writeReport(given.out, results, points, chosen, await machine(chosen));
+process.exitCode = results.failures.length === 0 ? 0 : 1;
+
+async function startPair(info: PeerInfo): Promise<void> {
+  try {
+    pairs.set(info.name, await Pair.start(info));
+  } catch (error) {
+    results.failed(info.name, 'start', error);
+  }
+}
+
+/** @param round less than zero: to warm up, not counted */
+async function one(info: PeerInfo, point: Point, round: number): Promise<void> {
+  const pair = pairs.get(info.name);
+  if (pair === undefined) return;
+  let sample: Sample;
+  try {
+    sample = await point.measure(pair);
+  } catch (error) {
+    results.failed(info.name, point.name, error);
+    // Its processes may be in any state: the next turn gets new ones.
+    await pair.end();
+    pairs.delete(info.name);
+    await startPair(info);
+    return;
+  }
+  if (round >= 0) results.add(info.name, point.name, round, sample);
+}
+
+/** The baseline runs first, and again after every few others: the machine changes within a round. */
+function withBaseline(turns: readonly Pair[], point: Point): readonly Pair[] {
+  const baseline = pairs.get(BASELINE);
+  if (baseline === undefined) throw new Error('the baseline did not start');
+  const others = turns.filter((pair) => pair !== baseline);
+  if (point.workload === 'W6') return others;
+  const again = point.workload === 'W4' ? Number.POSITIVE_INFINITY : 7;
+  return [baseline, ...others.flatMap((pair, i) => ((i + 1) % again === 0 ? [pair, baseline] : [pair]))];
+}
+
+function shuffled<T>(items: T[]): T[] {
+  for (let i = items.length - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1));
+    [items[i], items[j]] = [items[j] as T, items[i] as T];
+  }
+  return items;
 }

@@ -16,6 +16,7 @@ function read(folders: readonly string[]): Map<string, string> {
   for (const folder of folders.filter((name) => existsSync(join(root, name)))) {
     for (const entry of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })) {
       const path = join(folder, entry);
+      if (/(^|\/)(node_modules|dist)\//.test(path)) continue;
       if (/\.(ts|md)$/.test(path)) files.set(path, readFileSync(join(root, path), 'utf8'));
     }
   }

@@ -17,7 +17,7 @@ hops. Rounds alternate; medians and ratios are printed. Part of the repository, 
   },
   words: [0, 0],
   run: async (given) => {
-    const name = given.has('tunnel') ? 'bench/tunnel' : 'bench/main';
+    const name = given.has('tunnel') ? 'bench/tunnel' : 'scripts/bench';
     if (!hasFile(name, packageFolder)) {
       process.stderr.write('outlast bench: the benchmarks are in the repository: clone it, npm ci, and npm run outlast -- bench\n');
       return 1;

@@ -1,0 +1,211 @@
+// One measurement of one peer at one point: gives the orders to its two processes and makes one sample of their figures.
+
+import type { Child, Pair } from './pair.ts';
+import type { Endpoint, Workload } from './peer.ts';
+import { Relay } from './relay.ts';
+import type { Figures, Options, Order } from './worker.ts';
+
+export interface Point {
+  readonly name: string;
+  readonly workload: Workload;
+  readonly unit: string;
+  /** Whether less is better. */
+  readonly less?: boolean;
+  readonly rounds: number;
+  /** Runs once before it counts. */
+  readonly warm?: boolean;
+  measure(pair: Pair): Promise<Sample>;
+}
+
+export interface Sample {
+  /** What is compared. */
+  readonly value: number;
+  /** CPU seconds per million messages (streams and echoes) or per thousand sessions, both processes. */
+  readonly cpu?: { readonly server: number; readonly client: number };
+  /** Anything else worth telling, such as percentiles. */
+  readonly more?: Figures;
+}
+
+/** The payload that arrived is not the one that was sent: no figure counts then. */
+export class Mismatch extends Error {}
+
+async function serve(pair: Pair, workload: string, options: Options): Promise<Endpoint> {
+  const { endpoint } = (await pair.server.ask({ do: 'serve', workload, options })) as unknown as { endpoint: Endpoint };
+  return endpoint;
+}
+
+const run = (pair: Pair, workload: string, endpoint: Endpoint, options: Options): Promise<Figures> =>
+  pair.client.ask({ do: 'run', workload, endpoint, options });
+const ask = (child: Child, question: string): Promise<Figures> => child.ask({ do: 'ask', question });
+const finish = (pair: Pair): Promise<Figures> => pair.server.ask({ do: 'finish' } satisfies Order);
+const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const figure = (figures: Figures, name: string): number => figures[name] ?? Number.NaN;
+
+/** W1, W3. */
+export function streamPoint(workload: Workload, bytes: number, ms: number, rounds: number): Point {
+  const large = bytes >= 65_536;
+  const name = `${workload} ${bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KiB`}`;
+  return {
+    name,
+    workload,
+    unit: large ? 'MB/s' : 'messages/s',
+    rounds,
+    warm: true,
+    async measure(pair) {
+      const endpoint = await serve(pair, 'stream', { bytes });
+      const sent = await run(pair, 'stream', endpoint, { bytes, ms });
+      const seen = await ask(pair.server, String(figure(sent, 'sent')));
+      const served = await finish(pair);
+      const count = figure(sent, 'sent');
+      if (figure(seen, 'seen') !== count || figure(seen, 'sum') !== figure(sent, 'sum'))
+        throw new Mismatch(`${figure(seen, 'seen')} of ${count} messages arrived, sum ${figure(seen, 'sum')} of ${figure(sent, 'sum')}`);
+      const perSecond = count / ((figure(seen, 'lastMs') - figure(sent, 'startMs')) / 1000);
+      return {
+        value: large ? (perSecond * bytes) / 1e6 : perSecond,
+        cpu: { server: (figure(served, 'cpuMs') * 1000) / count, client: (figure(sent, 'cpuMs') * 1000) / count },
+      };
+    },
+  };
+}
+
+/** W2. */
+export function echoPoint(inFlight: number, ms: number, rounds: number): Point {
+  return {
+    name: `W2 ${inFlight} in flight`,
+    workload: 'W2',
+    unit: 'round trips/s',
+    rounds,
+    warm: true,
+    async measure(pair) {
+      const options = { bytes: 128, ms, inFlight, warmMs: 100 };
+      const endpoint = await serve(pair, 'echo', options);
+      const figures = await run(pair, 'echo', endpoint, options);
+      const served = await finish(pair);
+      if (figure(figures, 'wrong') > 0) throw new Mismatch(`${figure(figures, 'wrong')} answers out of order`);
+      const count = figure(figures, 'count');
+      return {
+        value: count / (figure(figures, 'ms') / 1000),
+        cpu: { server: (figure(served, 'cpuMs') * 1000) / count, client: (figure(figures, 'cpuMs') * 1000) / count },
+        more: { p50us: figure(figures, 'p50'), p99us: figure(figures, 'p99'), p999us: figure(figures, 'p999') },
+      };
+    },
+  };
+}
+
+/** W4. Memory of the server per session, in bytes; idle CPU of its process in percent of one core. */
+export function idlePoint(count: number, idleMs: number): Point {
+  return {
+    name: `W4 ${count} idle`,
+    workload: 'W4',
+    unit: 'B/session',
+    less: true,
+    rounds: 1,
+    async measure(pair) {
+      const endpoint = await serve(pair, 'idle', {});
+      await run(pair, 'idle', endpoint, { count: 100 });
+      const before = await ask(pair.server, 'memory');
+      await run(pair, 'idle', endpoint, { count });
+      const after = await ask(pair.server, 'memory');
+      const { share = Number.NaN } = await ask(pair.server, String(idleMs));
+      await finish(pair);
+      const each = (name: string): number => (figure(after, name) - figure(before, name)) / count;
+      return { value: each('rss'), more: { heapBytes: each('heapUsed'), idleCpuPercent: share * 100, links: figure(after, 'links') } };
+    },
+  };
+}
+
+/** W5. */
+export function opensPoint(count: number, atOnce: number, rounds: number): Point {
+  return {
+    name: 'W5 opens',
+    workload: 'W5',
+    unit: 'sessions/s',
+    rounds,
+    async measure(pair) {
+      const endpoint = await serve(pair, 'opens', {});
+      const startMs = performance.now();
+      const opened = await run(pair, 'opens', endpoint, { count, atOnce });
+      await ask(pair.server, String(count));
+      const ms = performance.now() - startMs;
+      await wait(1200);
+      const served = await finish(pair);
+      return { value: count / (ms / 1000), cpu: { server: figure(served, 'cpuMs') / count, client: figure(opened, 'cpuMs') / count } };
+    },
+  };
+}
+
+/** W6: milliseconds from the end of the outage to the first new message, the median of all clients. */
+export function outagePoint(count: number, outageMs: number, rounds: number): Point {
+  return {
+    name: `W6 outage of ${outageMs} ms`,
+    workload: 'W6',
+    unit: 'ms',
+    less: true,
+    rounds,
+    async measure(pair) {
+      const options = { count, everyMs: 100 };
+      const { port, ...rest } = await serve(pair, 'outage', options);
+      const relay = await Relay.to(port);
+      const phase = (number: number, atMs = 0): Promise<Figures> =>
+        run(pair, 'outage', { port: relay.port, ...rest }, { ...options, phase: number, atMs });
+      try {
+        await phase(0);
+        await phase(1);
+        await ask(pair.server, 'speak');
+        await wait(1000);
+        relay.cut();
+        await wait(outageMs);
+        relay.resume();
+        await phase(2, Number(process.hrtime.bigint()) / 1e6);
+        await wait(4000);
+        await ask(pair.server, 'hush');
+        await phase(3);
+        // What is on its way arrives, or never will.
+        await wait(3000);
+        const up = await phase(3);
+        const down = await ask(pair.server, 'sums');
+        const lost = figure(up, 'sent') - figure(down, 'heard') + figure(down, 'sent') - figure(up, 'heard');
+        return {
+          value: figure(up, 'medianMs'),
+          more: {
+            slowestMs: figure(up, 'slowestMs'),
+            back: figure(up, 'back'),
+            lost,
+            doubled: figure(up, 'doubled') + figure(down, 'doubled'),
+            disordered: figure(up, 'disordered') + figure(down, 'disordered'),
+          },
+        };
+      } finally {
+        relay.close();
+        await finish(pair);
+      }
+    },
+  };
+}
+
+/** W7. */
+export function broadcastPoint(count: number, ms: number, rounds: number): Point {
+  return {
+    name: `W7 to ${count}`,
+    workload: 'W7',
+    unit: 'deliveries/s',
+    rounds,
+    async measure(pair) {
+      const options = { bytes: 128, count, ms };
+      const endpoint = await serve(pair, 'broadcast', options);
+      await run(pair, 'broadcast', endpoint, { ...options, phase: 0 });
+      await ask(pair.server, 'start');
+      await wait(300);
+      const figures = await run(pair, 'broadcast', endpoint, { ...options, phase: 1 });
+      await ask(pair.server, 'stop');
+      await wait(700);
+      const served = await finish(pair);
+      if (figure(figures, 'wrong') > 0) throw new Mismatch(`${figure(figures, 'wrong')} messages out of order`);
+      const count1 = figure(figures, 'delivered');
+      return {
+        value: count1 / (figure(figures, 'ms') / 1000),
+        cpu: { server: (figure(served, 'cpuMs') * 1000) / count1, client: (figure(figures, 'cpuMs') * 1000) / count1 },
+      };
+    },
+  };
+}

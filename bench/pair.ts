@@ -1,0 +1,71 @@
+// The two processes of one peer, and the answers to what they are asked.
+
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { PeerInfo } from './peer.ts';
+import type { Answer, Figures, Order } from './worker.ts';
+
+const LONGEST_MS = 120_000;
+
+export class Pair {
+  readonly info: PeerInfo;
+  readonly server: Child;
+  readonly client: Child;
+
+  private constructor(info: PeerInfo) {
+    this.info = info;
+    this.server = new Child();
+    this.client = new Child();
+  }
+
+  /** @throws when the peer is not installed, or its module fails */
+  static async start(info: PeerInfo): Promise<Pair> {
+    const pair = new Pair(info);
+    const order: Order = { do: 'load', module: info.module, variant: info.variant };
+    try {
+      await Promise.all([pair.server.ask(order), pair.client.ask(order)]);
+      return pair;
+    } catch (error) {
+      await pair.end();
+      throw error;
+    }
+  }
+
+  async end(): Promise<void> {
+    await Promise.all([this.server.end(), this.client.end()]);
+  }
+}
+
+export class Child {
+  readonly #process: ChildProcess = fork(fileURLToPath(new URL('worker.js', import.meta.url)), { execArgv: ['--expose-gc'] });
+
+  async ask(order: Order): Promise<Figures & { readonly endpoint?: never }> {
+    const child = this.#process;
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`the process is gone (${child.exitCode ?? child.signalCode})`);
+    child.send(order);
+    const stop = new AbortController();
+    const answered = once(child, 'message', { signal: stop.signal }).then(([answer]) => answer as Answer);
+    const gone = once(child, 'exit', { signal: stop.signal }).then(([code]) => ({ failed: `the process ended (${code})` }));
+    const late = new Promise<Answer>((resolve) => {
+      setTimeout(resolve, LONGEST_MS, { failed: `no answer to '${order.do}' in ${LONGEST_MS} ms` }).unref();
+    });
+    answered.catch(() => {});
+    gone.catch(() => {});
+    const answer = await Promise.race([answered, gone, late]);
+    stop.abort();
+    if ('failed' in answer) throw new Error(answer.failed);
+    return answer.ok as never;
+  }
+
+  async end(): Promise<void> {
+    const child = this.#process;
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.disconnect();
+    const timer = setTimeout(() => child.kill('SIGKILL'), 3000);
+    await gone;
+    clearTimeout(timer);
+  }
+}

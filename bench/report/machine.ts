@@ -1,0 +1,38 @@
+// Where and with what it was measured.
+
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import type { PeerInfo } from '../peer.ts';
+
+export interface Machine {
+  readonly date: string;
+  readonly node: string;
+  readonly cpu: string;
+  readonly kernel: string;
+  readonly memoryGiB: number;
+  readonly commit: string;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+export async function machine(peers: readonly PeerInfo[]): Promise<Machine> {
+  const names = [...new Set(peers.flatMap(({ packages }) => packages))];
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    node: process.version,
+    cpu: `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}`,
+    kernel: release(),
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim(),
+    versions: Object.fromEntries(names.map((name) => [name, versionOf(name)])),
+  };
+}
+
+function versionOf(name: string): string {
+  try {
+    const path = new URL(`../../node_modules/${name}/package.json`, import.meta.url);
+    return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
+  } catch {
+    return 'not installed';
+  }
+}

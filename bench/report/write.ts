@@ -1,0 +1,44 @@
+// Writes the report: results.json with every figure, README.md with the tables, and a chart for each point.
+
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Point } from '../measure.ts';
+import type { PeerInfo } from '../peer.ts';
+import { chart } from './chart.ts';
+import type { Machine } from './machine.ts';
+import type { Results } from './results.ts';
+import { markdown, rowsOf } from './table.ts';
+
+export async function writeReport(
+  folder: string,
+  results: Results,
+  points: readonly Point[],
+  peers: readonly PeerInfo[],
+  machine: Machine,
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const cells = points.flatMap((point) =>
+    rowsOf(results, point, peers).map(({ name, cell }) => ({ peer: name, point: point.name, unit: point.unit, ...cell })),
+  );
+  await writeFile(join(folder, 'results.json'), `${JSON.stringify({ machine, cells, failures: results.failures }, null, 1)}\n`);
+  const charts: string[] = [];
+  for (const point of points) {
+    const rows = rowsOf(results, point, peers);
+    if (rows.length === 0) continue;
+    const file = `${point.name.toLowerCase().replace(/[^a-z0-9]+/g, '-')}.svg`;
+    await writeFile(join(folder, file), chart(point, rows));
+    charts.push(`![${point.name}](${file})`);
+  }
+  const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`);
+  const text = `# Benchmarks
+
+${machine.date}, commit ${machine.commit}, Node ${machine.node}, ${machine.cpu}, ${machine.memoryGiB} GiB, Linux ${machine.kernel}. ${versions.join(', ')}.
+
+Ratio to the bare tuned socket of the same round, median of all rounds; in brackets the figure itself. For W4 less is better.
+Written by \`npm run bench -- --out docs/benchmarks\`; how it is measured is told in [bench/README.md](../../bench/README.md).
+
+${markdown(results, points, peers)}
+${charts.join('\n\n')}
+`;
+  await writeFile(join(folder, 'README.md'), text);
+}

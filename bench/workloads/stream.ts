@@ -1,0 +1,113 @@
+// W1 and W3: one way, as fast as it goes, for a fixed time. The server counts and sums what arrives; main compares with what was sent.
+
+import { Judge, Source } from '../payload.ts';
+import type { Endpoint, Link, Peer, Taker } from '../peer.ts';
+import type { Figures, Options, Serving } from '../worker.ts';
+import { Granter, granted, windowOf } from './credit.ts';
+import type { Side } from './sides.ts';
+
+/** Sent in one go before others get their turn: a socket that takes everything at once would starve the reading side for ever. */
+const BURST = 1024;
+const LONGEST_MS = 20_000;
+
+export const stream: Side = {
+  async serve(peer: Peer, { bytes = 0 }: Options): Promise<Serving> {
+    const judge = new Judge();
+    let lastMs = 0;
+    let wanted = Number.POSITIVE_INFINITY;
+    let arrived = (): void => {};
+    const serving = await peer.serve((link) => {
+      const granter = new Granter(link, bytes);
+      return {
+        take(message, start, end) {
+          judge.take(message, start, end);
+          granter.took();
+          if (judge.seen === wanted) arrived();
+        },
+        room() {},
+      };
+    });
+    return {
+      endpoint: serving.endpoint,
+      /** Waits for the last message; the question is its number. */
+      async ask(question) {
+        wanted = Number(question);
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, LONGEST_MS);
+          arrived = () => {
+            lastMs = nowMs();
+            clearTimeout(timer);
+            resolve();
+          };
+          if (judge.seen >= wanted) arrived();
+        });
+        return { seen: judge.seen, sum: judge.sum, lastMs };
+      },
+      async finish() {
+        await serving.close();
+        return {};
+      },
+    };
+  },
+
+  async run(peer: Peer, endpoint: Endpoint, { bytes = 0, ms = 0 }: Options): Promise<Figures> {
+    const window = windowOf(bytes);
+    const source = new Source(bytes, window);
+    let taken = 0;
+    let blocked = false;
+    let stopped = false;
+    let pumping = false;
+    let link: Link;
+    let untilMs = Number.POSITIVE_INFINITY;
+    let finished = (): void => {};
+    const pump = (): void => {
+      pumping = false;
+      for (let left = BURST; left > 0; left--) {
+        if (source.made - taken >= window || blocked) return;
+        if (!link.send(source.next())) blocked = true;
+      }
+      if (nowMs() < untilMs) again();
+      else stop();
+    };
+    const again = (): void => {
+      if (pumping || stopped) return;
+      pumping = true;
+      setImmediate(pump);
+    };
+    const stop = (): void => {
+      stopped = true;
+      finished();
+    };
+    const taker: Taker = {
+      take(message, start) {
+        taken = granted(message, start);
+        again();
+      },
+      room() {
+        blocked = false;
+        again();
+      },
+    };
+    link = await peer.connect(endpoint, taker);
+    const startMs = nowMs();
+    untilMs = startMs + ms;
+    const done = new Promise<void>((resolve) => {
+      finished = resolve;
+    });
+    // A peer that is blocked at the end would not notice that time is up.
+    const timer = setTimeout(stop, ms + 50);
+    pump();
+    await done;
+    clearTimeout(timer);
+    open.push(link);
+    return { sent: source.made, sum: source.sum, startMs };
+  },
+};
+
+// The link stays up until the server has everything; the next run, or the end of the process, closes it.
+const open: Link[] = [];
+
+/** The same clock in all processes of this machine. */
+export function nowMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
