@@ -20,6 +20,8 @@ export interface AttachmentOptions {
   readonly role: Role;
   /** Nothing typed for this long: detached. 0: never. */
   readonly idleMs: number;
+  /** Of a terminal that takes nothing, see viewer.ts. */
+  readonly holdUpMs: number;
 }
 
 /** Dragging a window's edge tells many sizes; the last one counts. */
@@ -57,7 +59,10 @@ export class Attachment implements Receiver {
     this.#shell = shell;
     this.#events = events;
     this.#options = options;
-    this.#viewer = new Viewer(connection, options.role, shell.screen, { onRoom: () => shell.flow(), onOver: (why) => this.#over(why) });
+    this.#viewer = new Viewer(connection, options.role, shell.screen, options.holdUpMs, {
+      onRoom: () => shell.flow(),
+      onOver: (why) => this.#over(why),
+    });
   }
 
   /** @param typedAhead what came behind the login */

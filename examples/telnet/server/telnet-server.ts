@@ -43,6 +43,8 @@ export interface TelnetLimits {
   readonly loginMs: number;
   /** Nothing typed in a session: its client is detached. Default 0: never. */
   readonly idleMs: number;
+  /** A program waits this long for a terminal that takes nothing, and then runs on; the terminal is painted later. 10 s. */
+  readonly holdUpMs: number;
   /** A session that nobody looks at is hung up. 7 days: a holiday week. */
   readonly orphanMs: number;
   readonly shellsPerUser: number;
@@ -60,6 +62,7 @@ export interface TelnetLimits {
 const defaultLimits: TelnetLimits = {
   loginMs: 60_000,
   idleMs: 0,
+  holdUpMs: 10_000,
   orphanMs: 7 * 86_400_000,
   shellsPerUser: 10,
   shells: 200,
@@ -262,9 +265,10 @@ export class TelnetServer implements AsyncDisposable {
       shared: (on: boolean) => log('shared', { ...facts, on }),
       gone: (why: string) => log('detached', { ...facts, why }),
     };
+    const { idleMs, holdUpMs } = this.#limits;
     log('attached', { ...facts, manner, from: by });
     this.#attached.add(connection);
-    new Attachment(connection, shell, events, { role, idleMs: this.#limits.idleMs }).begin(prompter.rest());
+    new Attachment(connection, shell, events, { role, idleMs, holdUpMs }).begin(prompter.rest());
   }
 }
 

@@ -23,8 +23,6 @@ export interface ViewerEvents {
 const HOLD_UP_BYTES = 65_536;
 /** Beyond this a watcher is painted anew. */
 const WATCHER_BYTES = 262_144;
-/** A writer holds the program up this long, and is then treated as a watcher until it takes something. */
-const HOLD_UP_MS = 10_000;
 /** A person who types ^C does not want to see what would still come. Less than this is shown anyway. */
 const WORTH_DROPPING_BYTES = 4_096;
 
@@ -35,6 +33,7 @@ export class Viewer {
   readonly connection: TelnetConnection;
   readonly role: Role;
   readonly #screen: Screen;
+  readonly #holdUpMs: number;
   readonly #events: ViewerEvents;
   readonly #queue: Buffer[] = [];
   #queueBytes = 0;
@@ -46,11 +45,13 @@ export class Viewer {
   /** Grows with whatever its user does: the size of the one that did something last is the session's. */
   activity = 0;
 
-  constructor(connection: TelnetConnection, role: Role, screen: Screen, events: ViewerEvents) {
+  /** @param holdUpMs a writer holds the program up this long, and is then painted anew when it takes something again */
+  constructor(connection: TelnetConnection, role: Role, screen: Screen, holdUpMs: number, events: ViewerEvents) {
     this.connection = connection;
     this.role = role;
     this.size = connection.size;
     this.#screen = screen;
+    this.#holdUpMs = holdUpMs;
     this.#events = events;
   }
 
@@ -70,7 +71,7 @@ export class Viewer {
     this.#queueBytes += bytes.length;
     this.#pump();
     if (this.role === 'watcher' && this.#queueBytes > WATCHER_BYTES) this.#lag();
-    else if (this.holdsUp && this.#held === null) this.#held = setTimeout(() => this.#lag(), HOLD_UP_MS);
+    else if (this.holdsUp && this.#held === null) this.#held = setTimeout(() => this.#lag(), this.#holdUpMs);
   }
 
   /** The connection has room again. */

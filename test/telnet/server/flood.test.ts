@@ -182,6 +182,21 @@ describe('telnet server: floods', function () {
     expect(watcher.bytes).to.be.below(10_000_000);
   });
 
+  it('a program does not wait for ever for a writer that reads nothing, and what he sees then is how it ended', async () => {
+    await using door = await Door.open({ limits: { holdUpMs: 100 } });
+    const peer = await door.login('alice+work');
+    peer.keep = false;
+    peer.type('yes "a line of many" | head -c 20000000; echo; echo "it ended"\r');
+    await eventually(() => peer.bytes > 10_000);
+    peer.socket.pause();
+    const shell = door.server.shells.of('alice')[0];
+    await eventually(() => (shell?.outputBytes ?? 0) > 20_000_000 && shell?.screen.lastLine === PROMPT.trimEnd());
+    peer.keep = true;
+    peer.socket.resume();
+    await peer.sees('\x1b[?2026h');
+    expect(await peer.sees('\x1b[?2026l')).to.contain('it ended');
+  });
+
   it('a paste of a mebibyte arrives whole', async () => {
     await using door = await Door.open();
     const peer = await door.login();
