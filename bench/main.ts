@@ -1,6 +1,6 @@
 // npm run bench [-- --quick] [--only NAME,…] [--points W1,…] [--rounds N] [--out FOLDER]
-// Every peer does the same work, server and client in processes of their own, over loopback. Peers take turns in a new order each round, and
-// every figure is set against the bare tuned socket of the same round. Prints a table; writes JSON and charts.
+// Every peer does the same work, server and client in processes of their own, over loopback. Peers take turns in a new order each round,
+// and every figure is set against the bare tuned socket of the same round. Prints a table; writes JSON and charts.
 
 import { parseArgs } from 'node:util';
 import { broadcastPoint, echoPoint, idlePoint, opensPoint, outagePoint, type Point, type Sample, streamPoint } from './measure.ts';

@@ -1,5 +1,5 @@
-// npm run bench [-- --quick …]: builds the library and the benchmarks, installs the peers (bench/package.json, not a dependency of ours), and
-// runs bench/main.ts with the arguments given. Only compiled code is measured.
+// npm run bench [-- --quick …]: builds the library and the benchmarks, installs the peers (bench/package.json, not a dependency of ours),
+// and runs bench/main.ts with the arguments given. Only compiled code is measured.
 
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

@@ -12,16 +12,16 @@ const TOP = 44;
 export function chart(point: Point, rows: readonly { readonly name: string; readonly cell: Cell }[]): string {
   const most = Math.max(...rows.map(({ cell }) => cell.max));
   const scale = (WIDTH - LABEL - 90) / most;
+  const at = (value: number): number => LABEL + value * scale;
   const bars = rows.map(({ name, cell }, i) => {
     const y = TOP + i * ROW;
     const middle = y + ROW / 2 - 2;
     const colour = name.startsWith('outlast') ? '#c2410c' : name.startsWith('net,') ? '#475569' : '#94a3b8';
-    const end = LABEL + cell.median * scale;
     return [
       `<text x="${LABEL - 8}" y="${middle + 4}" text-anchor="end">${escaped(name)}</text>`,
       `<rect x="${LABEL}" y="${y}" width="${Math.max(1, cell.median * scale).toFixed(1)}" height="${ROW - 6}" fill="${colour}"/>`,
-      `<path d="M${(LABEL + cell.min * scale).toFixed(1)} ${middle}H${(LABEL + cell.max * scale).toFixed(1)}" stroke="#0f172a" stroke-width="1"/>`,
-      `<text x="${(Math.max(end, LABEL + cell.max * scale) + 6).toFixed(1)}" y="${middle + 4}">${short(cell.median)}</text>`,
+      `<path d="M${at(cell.min).toFixed(1)} ${middle}H${at(cell.max).toFixed(1)}" stroke="#0f172a" stroke-width="1"/>`,
+      `<text x="${(at(cell.max) + 6).toFixed(1)}" y="${middle + 4}">${short(cell.median)}</text>`,
     ].join('');
   });
   const height = TOP + rows.length * ROW + 10;

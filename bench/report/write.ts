@@ -32,7 +32,8 @@ export async function writeReport(
   const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`);
   const text = `# Benchmarks
 
-${machine.date}, commit ${machine.commit}, Node ${machine.node}, ${machine.cpu}, ${machine.memoryGiB} GiB, Linux ${machine.kernel}. ${versions.join(', ')}.
+${machine.date}, commit ${machine.commit}, Node ${machine.node}, ${machine.cpu}, ${machine.memoryGiB} GiB, Linux ${machine.kernel}.
+${versions.join(', ')}.
 
 Ratio to the bare tuned socket of the same round, median of all rounds; in brackets the figure itself. For W4 less is better.
 Written by \`npm run bench -- --out docs/benchmarks\`; how it is measured is told in [bench/README.md](../../bench/README.md).
