@@ -1,6 +1,6 @@
 // Bare sockets with a u32 length prefix. `naive`: a buffer and a write for each message. `tuned`: what a good engineer does by hand, and
-// the measure of all others: frames copied into a carved 64 KiB slab, one write per tick, large payloads by reference, views of the chunk read.
-// `tls`: the tuned one over TLS.
+// the measure of all others: frames copied into a carved 64 KiB slab, one write per tick, large payloads by reference, views of the chunk
+// read. `tls`: the tuned one over TLS.
 
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
