@@ -261,14 +261,16 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
 
   /** Lets go of every session that another process can take up, and ends it here. */
   async letGo(cause: SessionError, withinMs: number): Promise<void> {
-    const drivers = [...this.registry.live.values()].map(({ driver }) => driver).filter(({ durable }) => durable !== null);
-    if (drivers.length === 0) return;
-    for (const driver of drivers) driver.cut(cause);
+    if (this.restorer === null) return;
     const stop = new AbortController();
     const waited = delay(this.settings.runtime, withinMs, stop.signal).catch(() => {});
-    await Promise.race([Promise.all(drivers.map(({ durable }) => durable?.clean())), waited]);
+    const drivers = (): SessionDriver<Message>[] => [...this.registry.live.values()].map(({ driver }) => driver);
+    for (const driver of drivers()) driver.cut(cause);
+    await Promise.race([this.restorer.stop(), waited]);
+    for (const driver of drivers()) driver.cut(cause);
+    await Promise.race([Promise.all(drivers().map((driver) => driver.durable?.clean())), waited]);
     stop.abort();
-    for (const driver of drivers) {
+    for (const driver of drivers()) {
       driver.durable?.abandon();
       driver.lost(cause);
     }

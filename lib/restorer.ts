@@ -54,6 +54,7 @@ const LIVE_RETRY_MS = 2_000;
 export class Restorer<Message> {
   readonly #options: RestorerOptions<Message>;
   readonly #claims = new Map<string, Promise<unknown>>();
+  #stopped = false;
 
   constructor(options: RestorerOptions<Message>) {
     this.#options = options;
@@ -71,6 +72,7 @@ export class Restorer<Message> {
 
   /** Claims the session for a RESUME whose MAC was good. @returns null where the fencing step may decide, by what is here now */
   claim(id: string, flight: ResumeFlight, circuit: CircuitInfo): Promise<Refusal | null> {
+    if (this.#stopped) return Promise.resolve(LATER);
     const before = this.#claims.get(id) ?? Promise.resolve();
     const run = before.then(() => this.#claim(id, flight, circuit));
     const settled = run.then(ignore, ignore).then(() => {
@@ -78,6 +80,12 @@ export class Restorer<Message> {
     });
     this.#claims.set(id, settled);
     return run;
+  }
+
+  /** Nothing is claimed any more. Resolves when what was being claimed is here. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#claims.values());
   }
 
   /** Begins the record of a session that was opened here. */
@@ -99,12 +107,13 @@ export class Restorer<Message> {
     const entry = registry.live.get(id);
     if (entry !== undefined) {
       const { core, durable } = entry.driver;
-      // What memory refuses needs no claim; the fencing step tells why.
-      if (durable === null || judgeGeneration(core, flight) !== 0 || core.judge(flight.positions) !== null) return null;
-      const result = await durable.reclaim(flight.generation, flight.instance);
+      if (durable === null) return null;
+      // What memory refuses is not claimed, since that would change the record; but memory may be that of an owner long fenced.
+      const refused = judgeGeneration(core, flight) !== 0 || core.judge(flight.positions) !== null;
+      const result = refused ? undefined : await durable.reclaim(flight.generation, flight.instance);
       if (result?.status === 'stale') return stale(result, flight);
-      // Lost to another process meanwhile: then it is not here any more, and claimed like any other below.
-      if (result?.status === 'claimed') return null;
+      // Otherwise it is not here any more, and claimed like any other below.
+      if (refused ? await durable.confirm() : result?.status === 'claimed') return null;
     }
     const now = settings.runtime.now();
     const here = registry.live.has(id) || registry.findProvisional(id, now) !== undefined || registry.findTombstone(id, now) !== undefined;
@@ -211,5 +220,7 @@ function cursorOf(value: unknown): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
   throw new SessionError('ERR_APPLICATION', `resumeFrom() gave ${String(value)}, which is no cursor`);
 }
+
+const LATER: Refusal = { code: RejectCode.RETRY_LATER, detail: { retryAfterMs: 0, reason: 'closing' } };
 
 function ignore(): void {}

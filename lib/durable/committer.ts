@@ -191,6 +191,12 @@ export class Committer<Message> {
     });
   }
 
+  /** Asks the store whether this process still has the record, by a write that changes nothing. @returns false where another has it */
+  async confirm(): Promise<boolean> {
+    await this.#queue(() => this.#write(true));
+    return !this.#over;
+  }
+
   /** The session has ended: nothing is left but the tombstone. */
   end(tombstone: Buffer, keepMs: number): void {
     if (this.#over) return;
