@@ -118,6 +118,12 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
 
   // ---------------------------------------------------------------- policies
 
+  /** A draining server takes nothing from its store any more; what it still holds, or has ended, it answers for. */
+  sendsOn(id: string): boolean {
+    const { live, provisional } = this.registry;
+    return this.draining && !live.has(id) && !provisional.has(id) && this.registry.findTombstone(id, this.#now) === undefined;
+  }
+
   /** Why an OPEN from here cannot be served now; null when it can. */
   full(circuit: Circuit): RejectCode | null {
     if (this.draining) return RejectCode.DRAINING;
@@ -257,6 +263,19 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
       durable?.end(NOTHING, 0);
     }
     this.#events.ended(driver.id);
+  }
+
+  /** Lets go of one session: its record is clean, or `withinMs` have passed, and it ends here. */
+  async handOver({ driver }: Live<Message>, cause: SessionError, withinMs: number): Promise<void> {
+    driver.cut(cause);
+    const stop = new AbortController();
+    const waited = delay(this.settings.runtime, withinMs, stop.signal).catch(() => {});
+    await Promise.race([driver.durable?.clean(), waited]);
+    stop.abort();
+    // It may have come back meanwhile, or have ended by itself.
+    driver.cut(cause);
+    driver.durable?.abandon();
+    driver.lost(cause);
   }
 
   /** Lets go of every session that another process can take up, and ends it here. */

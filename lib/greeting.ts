@@ -245,6 +245,7 @@ export class Greeting<Message> implements CircuitOwner {
     const allowed = await this.#greeter.authorizeResume(request, this.#abort.signal);
     if (this.#ended) return;
     if (!allowed) return this.#reject(RejectCode.AUTH, asked, {});
+    if (this.#greeter.sendsOn(id)) return this.#reject(RejectCode.DRAINING, asked, { reason: 'shutting down' });
     const refusal = (await this.#greeter.restorer?.claim(id, flight, this.#circuit.info)) ?? null;
     if (this.#ended) return;
     if (refusal === null) this.#fence(asked, id);

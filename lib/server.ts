@@ -62,6 +62,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
   readonly #tlsHandshakes = new Map<string, Socket>();
   #renewed: SecureContextOptions = {};
   #closed: Promise<void> | null = null;
+  #stopped: Promise<unknown> | null = null;
   #onEmpty: (() => void) | null = null;
 
   /** @throws SessionError ERR_INVALID_OPTION */
@@ -157,7 +158,8 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
   }
 
   /**
-   * Winds down: no new sessions, every peer and every session here is told `draining`, at most ratePerSec a second.
+   * Winds down: no new sessions, every peer and every session here is told `draining`, at most ratePerSec a second. With a store it
+   * stops listening, and the sessions told are handed over: they end here with ERR_SHUTDOWN, and another process takes them up.
    * Resolves when none is left or deadlineMs have passed. @returns how many are left; they live on until close()
    */
   async drain(options: DrainOptions = {}): Promise<number> {
@@ -167,19 +169,26 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     this.#greeter.draining = true;
     const { runtime } = this.#settings;
     const untilMs = runtime.now() + deadlineMs;
+    // Sessions in a store go on elsewhere: whoever dials from now on must get there.
+    if (this.#greeter.durability !== null) this.#stopListening();
+    const moved = new SessionError('ERR_SHUTDOWN', 'the server drains, and another process goes on with this session');
+    const leaving: Promise<void>[] = [];
     let told = 0;
-    for (const { driver } of [...this.#greeter.registry.live.values()]) {
+    for (const entry of [...this.#greeter.registry.live.values()]) {
+      const { driver } = entry;
       if (driver.ended) continue;
       if (told > 0 && told % Math.max(1, Math.floor(ratePerSec / 10)) === 0)
         await this.#pause(Math.min(100, untilMs - runtime.now()), signal);
       const leftMs = Math.max(0, Math.floor(untilMs - runtime.now()));
-      // Another process can take up what is in a store.
       const move = driver.durable !== null;
-      driver.core.drain({ move, deadlineMs: leftMs, spreadMs: 0, address: '' });
       driver.tellDraining({ deadlineMs: leftMs, move });
+      // Cut, its peer dials again at once; told first, it would dial while the record is still ours.
+      if (move) leaving.push(this.#greeter.handOver(entry, moved, leftMs));
+      else driver.core.drain({ move, deadlineMs: leftMs, spreadMs: 0, address: '' });
       driver.touched();
       told++;
     }
+    await Promise.all(leaving);
     await this.#empty(untilMs - runtime.now(), signal);
     return this.#sessions.size;
   }
@@ -198,8 +207,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
   }
 
   async #close(): Promise<void> {
-    const listeners = [...this.#listeners];
-    const ends = listeners.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+    const ends = this.#stopListening();
     const shutdown = new SessionError('ERR_SHUTDOWN', 'the server was closed');
     this.#greeter.dropGreetings(shutdown);
     await this.#greeter.letGo(shutdown, CLOSE_LINGER_MS);
@@ -216,8 +224,14 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     this.#gate?.close();
     this.#greeter.registry.tombstones.clear();
     this.#greeter.registry.provisional.clear();
-    await Promise.all(ends);
+    await ends;
     this.emit('close');
+  }
+
+  /** @returns when the last connection of the listeners has ended */
+  #stopListening(): Promise<unknown> {
+    this.#stopped ??= Promise.all([...this.#listeners].map((server) => new Promise<void>((resolve) => server.close(() => resolve()))));
+    return this.#stopped;
   }
 
   #makeServer(listener: string): Server {

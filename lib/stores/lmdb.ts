@@ -70,7 +70,9 @@ class LmdbStore implements Store {
 
   async ready(): Promise<void> {}
 
-  create(creation: Creation): Promise<CreateResult> {
+  async create(creation: Creation): Promise<CreateResult> {
+    // Whoever adds one takes some away that are over, so that the file does not grow for ever.
+    await this.#sweep(SWEPT_PER_CREATE);
     const { id, owner, generation, instance, received, base, sent, identity, state, outbox, keepMs } = creation;
     const header = { generation, instance, commit: 1, received, base, sent, owner, tenure: generation, live: true };
     const created: CreateResult = { status: 'created', claim: { id, owner, tenure: generation } };
@@ -152,10 +154,10 @@ class LmdbStore implements Store {
     until.writeDoubleBE(this.#now() + leaseMs);
     try {
       await this.#database.put(leaseKey(owner), until, 1);
-      await this.#sweep();
     } catch (cause) {
       throw failed('renew', cause);
     }
+    await this.#sweep(SWEPT_PER_RENEW);
   }
 
   async close(): Promise<void> {
@@ -256,26 +258,33 @@ class LmdbStore implements Store {
     return found === undefined ? undefined : { ...decodeEntry(Buffer.from(found.value)), version: found.version as number };
   }
 
-  /** Erases what is over, a few records at a time: whoever runs renews its lease, and sweeps a little with it. */
-  async #sweep(): Promise<void> {
+  /** Erases what is over among the next `most` records. */
+  async #sweep(most: number): Promise<void> {
     const now = this.#now();
-    const start = recordKey(this.#sweptTo);
-    const found = [...this.#database.getRange({ start, end: recordKey(LAST), limit: SWEEP_RECORDS, versions: true })];
-    const last = found.at(-1);
-    this.#sweptTo = found.length < SWEEP_RECORDS || last === undefined ? '' : ((last.key as [string, string])[1] as string);
-    for (const { key, value, version } of found) {
-      const id = (key as [string, string])[1];
-      if (decodeEntry(value).untilMs <= now) await this.#database.ifVersion(key, version as number, () => this.#erase(id));
-    }
-    for (const { key, value } of this.#database.getRange({ start: leaseKey(''), end: leaseKey(LAST), limit: SWEEP_RECORDS })) {
-      if (value.readDoubleBE() <= now - LEASE_KEPT_MS) await this.#database.remove(key);
+    try {
+      const range = { start: recordKey(this.#sweptTo), end: recordKey(LAST), limit: most, versions: true };
+      const found = [...this.#database.getRange(range)].map(({ key, value, version }) => ({
+        id: (key as [string, string])[1],
+        over: decodeEntry(value).untilMs <= now,
+        version: version as number,
+      }));
+      this.#sweptTo = found.length < most ? '' : (found.at(-1)?.id ?? '');
+      for (const { id, over, version } of found) {
+        if (over) await this.#database.ifVersion(recordKey(id), version, () => this.#erase(id));
+      }
+      for (const { key, value } of this.#database.getRange({ start: leaseKey(''), end: leaseKey(LAST), limit: most })) {
+        if (value.readDoubleBE() <= now - LEASE_KEPT_MS) await this.#database.remove(key);
+      }
+    } catch (cause) {
+      throw failed('sweep', cause);
     }
   }
 }
 
 const NOTHING: Buffer = Buffer.alloc(0);
 const DONE: WriteResult = { status: 'done' };
-const SWEEP_RECORDS = 256;
+const SWEPT_PER_CREATE = 4;
+const SWEPT_PER_RENEW = 256;
 const LEASE_KEPT_MS = 60_000;
 /** Behind every id and owner in the order of keys. */
 const LAST = '\uffff';

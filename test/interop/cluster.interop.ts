@@ -128,10 +128,7 @@ class Site implements AsyncDisposable {
   /** Every session goes on: each has new answers. */
   async goesOn(): Promise<void> {
     const before = this.counters.map((counter) => counter.answered);
-    await eventually(
-      () => this.counters.every((counter, i) => counter.answered > (before[i] as number) + 5 || counter.wrong !== ''),
-      60_000,
-    );
+    await eventually(() => this.counters.every((counter, i) => counter.answered > (before[i] as number) + 5 || counter.wrong !== ''));
     expect(this.counters.map((counter) => counter.wrong).filter(Boolean)).to.deep.equal([]);
   }
 
