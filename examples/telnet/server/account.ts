@@ -41,7 +41,7 @@ export function ownAccount(passwd: string = readFileSync('/etc/passwd', 'utf8'))
 /**
  * @param account that the child is to run as
  * @param command instead of a login shell
- * @throws Error where this process is root and the account is too: nobody gets a root shell over telnet
+ * @throws Error where this process is root and the account is too (nobody gets a root shell over telnet), and where it cannot be had
  */
 export function launchOf(
   account: Account,
@@ -51,6 +51,7 @@ export function launchOf(
   own: Account = ownAccount(),
 ): Launch {
   if (account.uid === 0 && own.uid === 0) throw new Error('a shell is not run as root');
+  if (account.uid !== own.uid && own.uid !== 0) throw new Error(`only a server that is root can run a shell as ${account.name}`);
   const shell = [account.shell, ...SHELLS].find(isShell) ?? '/bin/sh';
   const home = isDirectory(account.home) ? account.home : '/';
   return {

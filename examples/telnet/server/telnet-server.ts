@@ -248,7 +248,7 @@ export class TelnetServer implements AsyncDisposable {
 
   #create(connection: TelnetConnection, user: User, name: string | null): Shell {
     const { terminal, environment } = connection.client;
-    const account = user.runAs !== undefined && process.getuid?.() === 0 ? accountNamed(user.runAs) : this.#account;
+    const account = user.runAs === undefined ? this.#account : accountNamed(user.runAs);
     const type = terminal?.name ?? (connection.negotiates ? 'vt100' : 'dumb');
     const launch = launchOf(account, type, environment?.variables ?? new Map(), user.command);
     return this.#shells.create(user.name, name, launch, connection.size);

@@ -246,6 +246,7 @@ describe('telnet server: accounts', () => {
   it('are never root, and need no change where they are our own', () => {
     expect(() => launchOf(accountNamed('root', passwd), 'xterm', new Map(), undefined, own)).to.throw('not run as root');
     const alice = accountNamed('alice', passwd);
+    expect(() => launchOf({ ...alice, uid: 7 }, 'xterm', new Map(), undefined, alice)).to.throw('only a server that is root');
     expect(launchOf(alice, 'xterm', new Map(), ['/bin/date'], alice)).to.deep.include({ identity: null, command: ['/bin/date'] });
   });
 });
