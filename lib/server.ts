@@ -247,8 +247,6 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     server.on('connection', (socket) => this.#tlsBegins(socket));
     server.on('tlsClientError', (error, socket) => {
       const info = circuitInfo(socket, listener, false);
-      // Node leaves a handshake that timed out as it is.
-      socket.destroy();
       this.#rejected(
         new SessionError('ERR_NOT_OUR_PROTOCOL', 'a connection to the TLS port failed its TLS handshake', { cause: error }),
         info,

@@ -19,6 +19,7 @@ export interface HostOptions {
   readonly framing: FramingName;
   readonly heartbeatMs: number;
   readonly holdMs: number;
+  readonly window: number;
   readonly tls: boolean;
   readonly limits: Partial<Limits>;
 }

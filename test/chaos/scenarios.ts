@@ -3,6 +3,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { ChaosProxy } from '../../lib/testing/chaos-proxy.ts';
 import { Random } from '../../lib/testing/random.ts';
+import { Router } from '../support/net.ts';
 import type { Talk } from './conversation.ts';
 import type { HostOptions } from './host.ts';
 import type { HostProcess } from './host-process.ts';
@@ -58,18 +59,21 @@ export async function throughProxy(scene: Scene, trouble: Trouble): Promise<Outc
   return { ...verdict, cuts: proxy.stats.cuts };
 }
 
-/** Kills the accepting side's process. @param reborn a new one listens there soon afterwards, and knows nothing */
+/** Kills the accepting side's process. @param reborn a new one is reached there soon afterwards, and knows nothing */
 export async function killFar(scene: Scene, reborn: boolean): Promise<Outcome> {
   const { key, seed, stage, near, far } = scene;
   const random = new Random(seed);
   const options = optionsOf(random, 1_000);
-  const port = (await far.tell({ act: 'serve', key, host: LOOPBACK, port: 0, options })) as number;
+  const target = (await far.tell({ act: 'serve', key, host: LOOPBACK, port: 0, options })) as number;
+  // The new process listens elsewhere: the old port may be another's by then.
+  await using router = new Router(target);
+  const port = reborn ? await router.listen() : target;
   await near.tell({ act: 'dial', key, host: LOOPBACK, port, options, talk: talkOf(random, seed, options), sessions: 2 });
   await untilOpened(scene, 2);
   await pause(random.integer(0, 2_500));
   await stage.kill(far);
   const heir = reborn ? stage.start(`${far.name}, reborn`) : undefined;
-  await heir?.tell({ act: 'serve', key, host: LOOPBACK, port, options });
+  if (heir !== undefined) router.target = (await heir.tell({ act: 'serve', key, host: LOOPBACK, port: 0, options })) as number;
   await stage.until(() => stage.ledger.ended(key, 'near') === 2, PATIENCE_MS, 'the end at the surviving side');
   await Promise.all([near.tell({ act: 'close', key }), heir?.end()]);
   const code = reborn ? 'ERR_UNKNOWN_SESSION' : 'ERR_GAVE_UP';
@@ -162,14 +166,16 @@ function nudgeNowAndThen({ key, near }: Scene, random: Random): { stop(): void }
   return { stop: () => clearTimeout(timer) };
 }
 
-/** Short waits, so that a black hole is noticed soon. */
+/** Short waits, so that a black hole is noticed soon; and often so little room that both sides meet the window and the high-water mark. */
 export function optionsOf(random: Random, holdMs: number): HostOptions {
+  const narrow = random.chance(0.4);
   return {
     framing: random.pick(['prefix', 'lines'] as const),
     heartbeatMs: HEARTBEAT_MS,
     holdMs,
+    window: narrow ? 70_000 : 2_097_152,
     tls: random.chance(0.2),
-    limits: { handshakeMs: 2_000, hookMs: 500, connectMs: 2_000 },
+    limits: { handshakeMs: 2_000, hookMs: 500, connectMs: 2_000, ...(narrow ? { messageBytes: 65_536, outboxHighWater: 4_096 } : {}) },
   };
 }
 
@@ -178,7 +184,7 @@ export function talkOf(random: Random, seed: number, { framing }: HostOptions): 
     seed,
     framing,
     mostBytes: random.pick([400, 4_000, 60_000]),
-    burst: random.integer(1, 5),
+    burst: random.pick([1, 3, 5, 30]),
     pauseMs: random.integer(20, 250),
     readerMs: random.pick([0, 0, 30, 200]),
   };

@@ -126,15 +126,6 @@ describe('limits of handshakes', () => {
     for (const peer of peers) peer.destroy();
   });
 
-  it('a TLS handshake that stops is ended after handshakeMs', async () => {
-    await using pair = await Pair.make({ framing: lines(), carrier: 'TLS 1.3', server: { limits: { handshakeMs: 50 } } });
-    const refused = rejections(pair.server);
-    const peer = await RawPeer.dial(pair.port);
-    peer.write(Buffer.from('16030102000100', 'hex'));
-    await peer.gone();
-    expect([peer.receivedBytes, refused.map(({ code }) => code)]).to.deep.equal([0, ['ERR_NOT_OUR_PROTOCOL']]);
-  });
-
   it('beyond limits.connections a connection is closed at once, and one that ends makes room', async () => {
     await using pair = await Pair.make({ framing: lines(), server: { limits: { connections: 2 } } });
     const refused = rejections(pair.server);

@@ -40,8 +40,8 @@ const seconds = Number(values.seconds);
 const seed = Number(values.seed);
 const cutEveryMs = 60_000 / Number(values['cuts-per-minute']);
 const sayEveryMs = 60_000 / Number(values['messages-per-minute']);
-/** The framing and times are the defaults of the library, but for the waits of a redial. */
-const options: HostOptions = { framing: 'prefix', heartbeatMs: 15_000, holdMs: 300_000, tls: false, limits: {} };
+/** The defaults of the library. */
+const options: HostOptions = { framing: 'prefix', heartbeatMs: 15_000, holdMs: 300_000, window: 2_097_152, tls: false, limits: {} };
 const talk: Talk = { seed, framing: 'prefix', mostBytes: 20_000, burst: 1, pauseMs: Math.round(2 * sayEveryMs), readerMs: 0 };
 
 if (values.help) process.stdout.write(HELP);
