@@ -1,0 +1,60 @@
+// A client process of the SIGKILL run: sends whole numbers in order and checks each answer, with its place in both in session.data.
+// argv: port, folder of its store, how many numbers. Prints its progress, and the result when all answers are there.
+
+import { SessionClient } from '../../lib/client.ts';
+import { lines } from '../../lib/framing/lines.ts';
+import type { Session } from '../../lib/session.ts';
+import { lmdbStore } from '../../lib/stores/lmdb.ts';
+
+interface Progress {
+  readonly told: number;
+  readonly seen: number;
+  readonly sum: number;
+}
+
+const [port, folder, count] = process.argv.slice(2) as [string, string, string];
+const most = Number(count);
+const BURST = 250;
+const AHEAD = 4 * BURST;
+
+const client = new SessionClient({ framing: lines(), port: Number(port), store: lmdbStore({ path: folder, survives: 'process' }) });
+const session: Session<string> = await client.open({ key: 'sum', retry: true });
+session.data ??= { told: 0, seen: 0, sum: 0 };
+const progress = (): Progress => session.data as Progress;
+session.on('close', (cause) => {
+  if (cause === undefined) return;
+  console.log(`BROKEN ended with ${cause.message}`);
+  process.exit(3);
+});
+console.log(`ready ${progress().seen}`);
+session.receive((line) => {
+  const { seen, sum } = progress();
+  if (line !== `${seen} ${sum + seen}`) {
+    console.log(`BROKEN answer ${line} came where ${seen} ${sum + seen} was due`);
+    process.exit(3);
+  }
+  session.data = { ...progress(), seen: seen + 1, sum: sum + seen };
+  if ((seen + 1) % 1_000 === 0) console.log(`at ${seen + 1}`);
+  if (seen + 1 === most) finish();
+  else tell();
+});
+tell();
+
+/** Some more, as long as not too many answers are due: the sends and the new place are one boundary. */
+function tell(): void {
+  let { told } = progress();
+  if (told >= most || told - progress().seen > AHEAD - BURST) return;
+  for (let left = BURST; left > 0 && told < most; left--) session.send(String(told++));
+  session.data = { ...progress(), told };
+}
+
+function finish(): void {
+  const { seen, sum } = progress();
+  // Not inside of the handler: the last message is finished when it returns.
+  setImmediate(() => {
+    session.close().then(() => {
+      console.log(`done ${seen} ${sum}`);
+      process.exit(0);
+    });
+  });
+}

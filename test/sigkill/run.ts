@@ -1,0 +1,135 @@
+// Kills the server's and the client's process with SIGKILL, again and again at random moments, while numbers are added up between them.
+// Both have a store of their own (LMDB). In the end every number has counted once, at both ends.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { Random } from '../../lib/testing/random.ts';
+
+export interface SigkillOptions {
+  readonly messages: number;
+  /** At most; the messages may be through before. */
+  readonly kills: number;
+  readonly seed: number;
+  readonly note?: (line: string) => void;
+}
+
+export interface SigkillResult {
+  readonly seen: number;
+  readonly sum: number;
+  readonly serverKills: number;
+  readonly clientKills: number;
+  readonly broken: readonly string[];
+}
+
+/** One role: a process that is started again whenever it is gone. */
+class Role {
+  readonly #file: string;
+  readonly #argv: readonly string[];
+  readonly #onLine: (line: string) => void;
+  #child: ChildProcess | null = null;
+  #stopped = false;
+  kills: number = 0;
+  /** It has told that it works. */
+  ready: boolean = false;
+
+  constructor(file: string, argv: readonly string[], onLine: (line: string) => void) {
+    this.#file = fileURLToPath(new URL(file, import.meta.url));
+    this.#argv = argv;
+    this.#onLine = onLine;
+  }
+
+  start(): void {
+    if (this.#stopped) return;
+    const child = spawn(process.execPath, ['--import', 'tsx', this.#file, ...this.#argv], { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#child = child;
+    this.ready = false;
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      if (line.startsWith('ready') && this.#child === child) this.ready = true;
+      this.#onLine(line);
+    });
+    child.once('exit', (code, signal) => {
+      if (this.#child === child) this.#child = null;
+      if (signal === 'SIGKILL') this.start();
+      else if (code !== 0) this.#onLine(`BROKEN ${this.#file} exits with ${code}`);
+    });
+  }
+
+  kill(): void {
+    if (this.#child === null) return;
+    this.kills++;
+    this.ready = false;
+    this.#child.kill('SIGKILL');
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    const child = this.#child;
+    if (child === null) return;
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await gone;
+  }
+}
+
+export async function runSigkill(options: SigkillOptions): Promise<SigkillResult> {
+  const { messages, kills, seed, note = () => {} } = options;
+  const folder = await mkdtemp(join(tmpdir(), 'outlast-sigkill-'));
+  const port = String(await freePort());
+  const random = new Random(seed);
+  const broken: string[] = [];
+  let result: { seen: number; sum: number } | null = null;
+  let wake = (): void => {};
+  let reached = 0;
+  const server = new Role('server.ts', [port, join(folder, 'server')], (line) => {
+    if (line.startsWith('BROKEN')) broken.push(line);
+    wake();
+  });
+  const client = new Role('client.ts', [port, join(folder, 'client'), String(messages)], (line) => {
+    const [word, first = '', second = ''] = line.split(' ');
+    if (word === 'BROKEN') broken.push(line);
+    if (word === 'at' || word === 'ready') reached = Math.max(reached, Number(first));
+    if (word === 'done') result = { seen: Number(first), sum: Number(second) };
+    wake();
+  });
+  const over = (): boolean => result !== null || broken.length > 0;
+  const until = async (condition: () => boolean, ms: number): Promise<void> => {
+    const stop = setTimeout(() => wake(), ms);
+    const untilMs = performance.now() + ms;
+    while (!condition() && performance.now() < untilMs) await new Promise<void>((resolve) => (wake = resolve));
+    clearTimeout(stop);
+  };
+  try {
+    server.start();
+    client.start();
+    // A server killed before it has a record of the session that it has just confirmed ends it: that is no crash of a session.
+    await until(() => reached > 0 || over(), 60_000);
+    for (let left = kills; left > 0 && !over(); left--) {
+      // In the middle of work: both run, and have done so for a moment.
+      await until(() => (server.ready && client.ready) || over(), 30_000);
+      await until(over, random.integer(0, 500));
+      if (over()) break;
+      if (random.chance(0.6)) server.kill();
+      else client.kill();
+      if (left % 10 === 0) note(`${kills - left} kills, ${reached} of ${messages} messages`);
+    }
+    await until(over, 300_000);
+  } finally {
+    await Promise.all([server.stop(), client.stop()]);
+    await rm(folder, { recursive: true });
+  }
+  const { seen, sum } = result ?? { seen: reached, sum: Number.NaN };
+  return { seen, sum, serverKills: server.kills, clientKills: client.kills, broken };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
