@@ -1,5 +1,6 @@
 // The user's terminal: raw bytes in, bytes out with backpressure, its size. Or no terminal at all: a pipe, which has no size and no keys.
 
+import { spawnSync } from 'node:child_process';
 import type { ReadStream, WriteStream } from 'node:tty';
 import type { WindowSize } from '../subnegotiation.ts';
 
@@ -51,7 +52,7 @@ export class ProcessTerminal implements Terminal {
 
   open(listener: TerminalListener): void {
     this.#listener = listener;
-    if (this.interactive) this.#input.setRawMode?.(true);
+    this.#raw();
     this.#input.on('data', this.#typed);
     this.#input.once('end', this.#ended);
     this.#output.on('resize', this.#resized);
@@ -99,7 +100,14 @@ export class ProcessTerminal implements Terminal {
   readonly #ended = (): void => this.#listener?.inputEnded();
   readonly #resized = (): void => this.#listener?.resized(this.size);
   readonly #continued = (): void => {
-    if (this.interactive) this.#input.setRawMode?.(true);
+    this.#raw();
     this.#listener?.resized(this.size);
   };
+
+  #raw(): void {
+    if (!this.interactive) return;
+    this.#input.setRawMode?.(true);
+    // Node leaves the translation of LF to CR LF on, and LF alone is how programs go down a row. close() ends this as well.
+    if (this.#input === process.stdin) spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
+  }
 }

@@ -25,12 +25,17 @@ export interface Edited {
 
 export class LineEditor {
   #text = '';
+  /** Kermit sends CR and LF apart, and BINARY may come into effect between them: then NvtInput has seen two keys. */
+  #behindCr = false;
 
   /** Takes bytes[at...] up to the end of the line. */
   take(bytes: Buffer, at: number): Edited {
     let echo = '';
     for (let index = at; index < bytes.length; index++) {
       const byte = bytes[index] as number;
+      const behindCr = this.#behindCr;
+      this.#behindCr = byte === CR;
+      if (behindCr && byte === LF) continue;
       // NvtInput has made one byte of CR LF and CR NUL; netcat sends LF alone.
       if (byte === CR || byte === LF) {
         const text = Buffer.from(this.#text, 'latin1').toString('utf8');
