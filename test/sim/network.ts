@@ -59,6 +59,8 @@ export class Network {
   readonly #outside: Host;
   readonly #complain: (who: string, what: string) => void;
   readonly #witness: Witness;
+  // The end that reads what an attacker wrote, just now.
+  #attacked: PipeEnd | null = null;
   #ends = 0;
   #healed = false;
 
@@ -180,12 +182,16 @@ export class Network {
   /** While the bytes of an attacker are read, nobody else's connection may be ended. */
   #guard(attacked: PipeEnd): void {
     attacked.whileRead = (read) => {
-      const before = [...this.links].filter(({ server }) => server !== attacked && !server.destroyed && !server.writableEnded);
+      this.#attacked = attacked;
       read();
-      for (const { server } of before) {
-        if (server.destroyed || server.writableEnded) this.#complain(server.name, 'was ended by what an attacker wrote');
-      }
+      this.#attacked = null;
     };
+  }
+
+  #ended(end: PipeEnd): void {
+    const attacked = this.#attacked;
+    if (attacked !== null && end !== attacked && end.host === attacked.host)
+      this.#complain(end.name, 'was ended by what an attacker wrote');
   }
 
   #link(host: Host, to: Host, fate: Fate, kind: LinkKind): Link {
@@ -196,8 +202,9 @@ export class Network {
     // Listeners on the way have an address of their own, so that their failures are not counted against the client.
     const address = transport === 'remote' ? (host === this.#outside ? '198.51.100.7' : '192.0.2.1') : '127.0.0.1';
     const complain = this.#complain;
+    const onEnd = (ended: PipeEnd): void => this.#ended(ended);
     const end = (at: Host, label: string): PipeEnd =>
-      new PipeEnd({ clock, host: at, name: `${label}#${serial}`, highWaterMark, address, complain });
+      new PipeEnd({ clock, host: at, name: `${label}#${serial}`, highWaterMark, address, complain, onEnd });
     const onCut = (): void => {
       this.cuts++;
     };

@@ -17,6 +17,8 @@ export interface PipeOptions {
   readonly address: string;
   /** Told when queued memory has changed before the network took it. */
   readonly complain: (who: string, what: string) => void;
+  /** Told when its process ends this end, or its half. */
+  readonly onEnd: (end: PipeEnd) => void;
 }
 
 export class PipeEnd extends EventEmitter {
@@ -38,7 +40,8 @@ export class PipeEnd extends EventEmitter {
   #queuedBytes = 0;
   readonly #complain: (who: string, what: string) => void;
   /** Runs the reading of what came, for those who want to see what it does. */
-  whileRead: (read: () => void) => void = (read) => read();
+  whileRead: ((read: () => void) => void) | null = null;
+  readonly #onEnd: (end: PipeEnd) => void;
   #needDrain = false;
   #corked = false;
   #refilling = false;
@@ -58,6 +61,7 @@ export class PipeEnd extends EventEmitter {
     this.#highWaterMark = options.highWaterMark;
     this.remoteAddress = options.address;
     this.#complain = options.complain;
+    this.#onEnd = options.onEnd;
   }
 
   get writableLength(): number {
@@ -90,6 +94,7 @@ export class PipeEnd extends EventEmitter {
   end(): this {
     if (this.writableEnded) return this;
     this.writableEnded = true;
+    this.#onEnd(this);
     this.#flush();
     return this;
   }
@@ -211,7 +216,8 @@ export class PipeEnd extends EventEmitter {
   #hand(bytes: Buffer): void {
     this.out.opposite.release(bytes.length);
     this.#clock.trace.note(this.#clock.nowMs, this.name, 'data', bytes.length);
-    this.whileRead(() => this.emit('data', bytes));
+    if (this.whileRead === null) this.emit('data', bytes);
+    else this.whileRead(() => this.emit('data', bytes));
   }
 
   #tellEnd(): void {
@@ -231,6 +237,7 @@ export class PipeEnd extends EventEmitter {
   #destroy(how: Loss): void {
     if (this.destroyed) return;
     this.destroyed = true;
+    this.#onEnd(this);
     this.#clock.trace.note(this.#clock.nowMs, this.name, how);
     this.#drop();
     if (how === 'rst') this.out.reset();
