@@ -61,6 +61,8 @@ export class Witness {
   }
 
   #wrote(link: Link, lane: Lane, unit: Unit): void {
+    // An attacker's bytes are whatever they are: half a flight may go on as anything.
+    if (link.kind === 'attacker' && lane === link.up) return;
     const { trace, nowMs } = this.#clock;
     trace.say(nowMs, lane.from.name, () => `  » ${describeUnit(unit)}`);
     this.#aim(link, lane, unit);
