@@ -99,6 +99,7 @@ export class Attachment implements Receiver {
   }
 
   resized(size: WindowSize): void {
+    if (this.#gone) return;
     if (this.#resizing !== null) clearTimeout(this.#resizing);
     this.#resizing = setTimeout(() => {
       this.#viewer.size = size;

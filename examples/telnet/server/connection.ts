@@ -52,6 +52,7 @@ const SILENCE = 3;
 /** Pings answered before silence means anything: some clients answer none, some the first alone. */
 const LEARNED_ANSWERS = 2;
 const CLOSE_MS = 3_000;
+const MOST_VARIABLES = 32;
 
 export class TelnetConnection {
   readonly facts: ConnectionFacts;
@@ -169,8 +170,8 @@ export class TelnetConnection {
   /** Ends in order: what was written is delivered. */
   close(): void {
     if (this.over) return;
-    this.#closing = true;
     this.#flushHeldCr();
+    this.#closing = true;
     this.#stop();
     this.#session.close({ timeoutMs: CLOSE_MS }).catch(() => {});
   }
@@ -322,8 +323,8 @@ export class TelnetConnection {
 function merged(before: Environment | null, now: Environment): Environment {
   if (before === null) return now;
   return {
-    variables: new Map([...before.variables, ...now.variables]),
+    variables: new Map([...before.variables, ...now.variables].slice(0, MOST_VARIABLES)),
     user: now.user ?? before.user,
-    refused: [...new Set([...before.refused, ...now.refused])].slice(0, 32),
+    refused: [...new Set([...before.refused, ...now.refused])].slice(0, MOST_VARIABLES),
   };
 }

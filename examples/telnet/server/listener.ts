@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TLSSocket, type TlsOptions, type Server as TlsServer } from 'node:tls';
+import { createServer as createTlsServer, TLSSocket, type TlsOptions, type Server as TlsServer } from 'node:tls';
 import { SynchRepair } from '../synch.ts';
 
 export interface ListenerOptions {
@@ -23,8 +23,8 @@ const PREFACE_BYTE = 0x8f;
 const SNIFF_MS = 300;
 const TLS_HANDSHAKE_MS = 10_000;
 const KEEP_ALIVE_MS = 30_000;
-/** Connections of which nothing is known yet. */
-const MOST_UNKNOWN = 256;
+/** Connections that have not shown what they are. */
+const MOST_UNDECIDED = 256;
 /** What the kernel queues for a client: behind it ^C takes effect. */
 const SEND_BUFFER_BYTES = 131_072;
 const PERL = [
@@ -38,9 +38,10 @@ export class TelnetListener implements AsyncDisposable {
   readonly #options: ListenerOptions;
   readonly #server: Server;
   readonly #tls: TlsServer | null;
-  readonly #sockets: Set<Socket> = new Set();
-  #unknown = 0;
+  /** Of which nothing is known yet, or no more than that they begin with TLS; by remote address and port. */
+  readonly #undecided: Map<string, Socket> = new Map();
   #inlineUrgent = false;
+  #closed = true;
 
   constructor(options: ListenerOptions) {
     this.#options = options;
@@ -63,41 +64,44 @@ export class TelnetListener implements AsyncDisposable {
   async listen(port: number, host: string): Promise<AddressInfo> {
     this.#server.listen(port, host);
     await once(this.#server, 'listening');
+    this.#closed = false;
+    this.#server.once('close', () => {
+      this.#closed = true;
+    });
     this.#inlineUrgent = this.#options.inlineUrgent && inheritInlineUrgent(this.#server);
     return this.#server.address() as AddressInfo;
   }
 
   /** Takes a connection that was made elsewhere. */
   accept(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.once('close', () => this.#sockets.delete(socket));
-    socket.on('error', ignore);
-    if (this.#unknown >= MOST_UNKNOWN) return this.#refuse(socket, 'too many connections that say nothing');
-    if (!this.#inlineUrgent) repairUrgent(socket);
-    this.#look(socket);
+    const place = placeOf(socket);
+    this.#undecided.set(place, socket);
+    socket.once('close', () => this.#undecided.delete(place));
+    if (this.#undecided.size > MOST_UNDECIDED) this.#refuse(socket, 'too many connections that say nothing');
+    else this.#look(socket);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    const closed = this.#server.listening ? once(this.#server, 'close') : Promise.resolve();
+  /** Listens no longer, and drops whom nobody knows yet. The others are their sessions' matter. */
+  stop(): void {
     this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
-    await closed;
+    for (const socket of this.#undecided.values()) socket.destroy();
+  }
+
+  /** Resolves when no connection is left. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stop();
+    if (!this.#closed) await once(this.#server, 'close');
   }
 
   /** Reads the first bytes, and puts them back. */
   #look(socket: Socket): void {
-    this.#unknown++;
     const decide = (): void => {
       if (timer === null) return;
       clearTimeout(timer);
       timer = null;
-      this.#unknown--;
       socket.off('readable', decide);
       socket.off('close', decide);
-      if (socket.destroyed) return;
-      const chunk = socket.read() as Buffer | null;
-      if (chunk !== null) socket.unshift(chunk);
-      this.#route(socket, chunk?.[0]);
+      if (!socket.destroyed) this.#route(socket, socket.read() as Buffer | null);
     };
     let timer: NodeJS.Timeout | null = setTimeout(decide, SNIFF_MS);
     socket.on('error', ignore);
@@ -105,11 +109,18 @@ export class TelnetListener implements AsyncDisposable {
     socket.on('close', decide);
   }
 
-  #route(socket: Socket, first: number | undefined): void {
-    if (first === PREFACE_BYTE) this.#options.onSession(socket);
-    else if (first !== TLS_BYTE || 'encrypted' in socket) this.#options.onTelnet(socket);
-    else if (this.#tls === null) this.#refuse(socket, 'it speaks TLS, and there is no certificate');
-    else this.#tls.emit('connection', socket);
+  #route(socket: Socket, chunk: Buffer | null): void {
+    const inTls = socket instanceof TLSSocket;
+    const isTls = chunk?.[0] === TLS_BYTE && !inTls;
+    const isSession = chunk?.[0] === PREFACE_BYTE;
+    // Not before it is known to be telnet: in anything else the repair would find holes that are none.
+    const repair = isTls || isSession || inTls || this.#inlineUrgent ? null : repairUrgent(socket);
+    if (chunk !== null) socket.unshift(repair === null ? chunk : repair.repair(chunk));
+    if (isTls && this.#tls === null) return this.#refuse(socket, 'it speaks TLS, and there is no certificate');
+    if (isTls) return void this.#tls?.emit('connection', socket);
+    this.#undecided.delete(placeOf(socket));
+    if (isSession) this.#options.onSession(socket);
+    else this.#options.onTelnet(socket);
   }
 
   #refuse(socket: Socket, why: string): void {
@@ -128,12 +139,18 @@ function inheritInlineUrgent(server: Server): boolean {
   return status === 0;
 }
 
-/** Each push() is what one read() gave, which is what the repair needs to see. */
-function repairUrgent(socket: Socket): void {
+/** Each push() is what one read() gave, which is what the repair needs to see. @returns the repair, for what was read before */
+function repairUrgent(socket: Socket): SynchRepair {
   const repair = new SynchRepair();
   const push = socket.push.bind(socket);
   socket.push = (chunk: unknown, encoding?: BufferEncoding): boolean =>
     push(Buffer.isBuffer(chunk) ? repair.repair(chunk) : chunk, encoding);
+  return repair;
+}
+
+/** A TLS connection and the TCP connection under it have the same. */
+function placeOf(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
 }
 
 function ignore(): void {}

@@ -62,16 +62,19 @@ export class Passwords {
   }
 
   async #derive(password: string, salt: Buffer, cost: ScryptCost, bytes: number = HASH_BYTES): Promise<Buffer> {
-    if (this.#running >= AT_ONCE) {
+    if (this.#running < AT_ONCE) {
+      this.#running++;
+    } else {
       if (this.#waiting.length >= MOST_WAITING) throw new Error('too many logins at once');
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
-    this.#running++;
     try {
       return await derive(password, salt, cost, bytes);
     } finally {
-      this.#running--;
-      this.#waiting.shift()?.();
+      // The next one takes this one's place.
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#running--;
+      else next();
     }
   }
 }

@@ -10,7 +10,9 @@ import { paint } from './paint.ts';
 export type Painting = 'terminal' | 'text';
 
 /** Lines above the screen that are kept, and painted. 500 lines of 80 columns cost 1 MiB and take some 30 ms to paint. */
-export const SCROLLBACK_LINES = 500;
+const SCROLLBACK_LINES = 500;
+/** Whoever has a larger window gets less of what is above: a screen is painted in one go. */
+const MOST_CELLS = 100_000;
 const BEGIN = '\x1b[?2026h';
 const END = '\x1b[?2026l';
 /** Every mode off that a program may have left on, the normal screen, nothing on it. */
@@ -96,8 +98,9 @@ export class Screen implements Disposable {
 
   /** Lines above the screen only where the other has as many rows: else the screen would not be where the cursor's places mean. */
   #paint(size: WindowSize): string {
-    const above = size.rows === this.#terminal.rows ? SCROLLBACK_LINES : 0;
     const { cols, rows, buffer } = this.#terminal;
+    const room = Math.max(0, Math.floor(MOST_CELLS / cols) - rows);
+    const above = size.rows === rows ? Math.min(SCROLLBACK_LINES, room) : 0;
     const { active, normal, alternate } = buffer;
     const first = paint(normal, cols, rows, above);
     // Where a program that has the other screen will find the cursor when it gives it back.

@@ -24,6 +24,9 @@ export interface ShellOptions {
 const SCREEN_BEHIND_BYTES = 262_144;
 /** Typed and not read by the program: beyond it the client waits. */
 const TYPED_AHEAD_BYTES = 65_536;
+/** A screen costs time and memory by its area, and a client may claim any. The largest monitors have some 640 × 180. */
+const MOST_COLUMNS = 640;
+const MOST_ROWS = 200;
 /** For the last words of a program that was hung up. */
 const HANG_UP_MS = 1_000;
 const ETX: Buffer = Buffer.of(0x03);
@@ -52,9 +55,10 @@ export class Shell {
     this.user = options.user;
     this.name = options.name;
     this.#options = options;
-    this.#screen = new Screen(options.size, (text) => this.#answer(text));
+    const size = bounded(options.size);
+    this.#screen = new Screen(size, (text) => this.#answer(text));
     const environment = { ...launch.environment, OUTLAST_SESSION: this.label };
-    this.#pty = new Pty({ ...launch, environment }, options.size, {
+    this.#pty = new Pty({ ...launch, environment }, size, {
       output: (bytes) => this.#output(bytes),
       exited: (exit) => this.#exited(exit),
     });
@@ -197,7 +201,7 @@ export class Shell {
     const pick = { smallest: Math.min, largest: Math.max, active: (...all: number[]): number => all[0] as number }[
       this.#options.sizePolicy
     ];
-    return { columns: pick(...sizes(writers, 'columns')), rows: pick(...sizes(writers, 'rows')) };
+    return bounded({ columns: pick(...sizes(writers, 'columns')), rows: pick(...sizes(writers, 'rows')) });
   }
 
   #exited(exit: PtyExit): void {
@@ -212,4 +216,8 @@ export class Shell {
 
 function sizes(viewers: readonly Viewer[], side: keyof WindowSize): number[] {
   return viewers.map((viewer) => viewer.size[side]);
+}
+
+function bounded({ columns, rows }: WindowSize): WindowSize {
+  return { columns: Math.min(columns, MOST_COLUMNS), rows: Math.min(rows, MOST_ROWS) };
 }

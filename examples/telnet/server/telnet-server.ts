@@ -73,6 +73,7 @@ const defaultLimits: TelnetLimits = {
   holdMs: 86_400_000,
 };
 
+const LAST_WORDS_MS = 1_000;
 /** A small window: all that is on its way is shown before ^C takes effect. */
 const WINDOW_BYTES = 262_144;
 const SESSION_LIMITS = { messageBytes: 65_536, outboxHighWater: 16_384, socketBytes: 65_536 };
@@ -146,9 +147,14 @@ export class TelnetServer implements AsyncDisposable {
 
   /** Hangs up all sessions, and ends. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const closed = this.#listener[Symbol.asyncDispose]();
+    this.#listener.stop();
     await this.#shells[Symbol.asyncDispose]();
-    await Promise.all([this.#bare.close(), this.#resumable.close(), closed]);
+    // Clients are told how their sessions ended, and have a moment to hear it.
+    for (const connection of this.#connections) connection.close();
+    const late = performance.now() + LAST_WORDS_MS;
+    while (this.#connections.size > 0 && performance.now() < late) await new Promise((resolve) => setTimeout(resolve, 10));
+    await Promise.all([this.#bare.close(), this.#resumable.close()]);
+    await this.#listener[Symbol.asyncDispose]();
   }
 
   #audit(...entry: Parameters<AuditLog['write']>): void {
@@ -257,6 +263,7 @@ export class TelnetServer implements AsyncDisposable {
   #attach(connection: TelnetConnection, prompter: Prompter, shell: Shell, manner: 'take' | 'join' | 'watch', log: Log): void {
     const by = connection.facts.circuit.remoteAddress || 'this machine';
     if (manner === 'take' && shell.viewers.size > 0) shell.takeOver(by);
+    if (shell.ended) throw new Error('that session has just ended');
     if (shell.viewers.size >= this.#limits.viewersPerShell) throw new Error('too many are attached to that session already');
     const facts = { user: shell.user, session: shell.id };
     const role = manner === 'watch' ? 'watcher' : 'writer';

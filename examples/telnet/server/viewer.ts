@@ -25,6 +25,8 @@ const HOLD_UP_BYTES = 65_536;
 const WATCHER_BYTES = 262_144;
 /** A person who types ^C does not want to see what would still come. Less than this is shown anyway. */
 const WORTH_DROPPING_BYTES = 4_096;
+/** Of a painted screen, so that a slow terminal gets it bit by bit. */
+const PIECE_BYTES = 16_384;
 
 /** 'live': output passes. 'painting': a snapshot is being made, output waits behind it. 'lagging': output is not kept. */
 type State = 'live' | 'painting' | 'lagging';
@@ -39,6 +41,7 @@ export class Viewer {
   #queueBytes = 0;
   #state: State = 'lagging';
   #writable = true;
+  #paintings = 0;
   #held: NodeJS.Timeout | null = null;
   #closed = false;
   size: WindowSize;
@@ -91,11 +94,16 @@ export class Viewer {
     if (this.#closed) return;
     this.#clear();
     this.#state = 'painting';
+    const turn = ++this.#paintings;
     const painting: Painting = this.connection.negotiates ? 'terminal' : 'text';
     this.#screen.snapshot(painting, this.size, (bytes) => {
-      if (this.#state !== 'painting' || this.#closed) return;
+      // An older one lacks what was dropped since it was asked for.
+      if (this.#state !== 'painting' || turn !== this.#paintings || this.#closed) return;
       this.#state = 'live';
-      this.#queue.unshift(bytes);
+      const pieces = Array.from({ length: Math.ceil(bytes.length / PIECE_BYTES) }, (_, index) =>
+        bytes.subarray(index * PIECE_BYTES, (index + 1) * PIECE_BYTES),
+      );
+      this.#queue.unshift(...pieces);
       this.#queueBytes += bytes.length;
       this.#pump();
     });
@@ -123,7 +131,9 @@ export class Viewer {
     if (this.#queueBytes <= HOLD_UP_BYTES) this.#release();
   }
 
+  /** Drops what waits. When the connection has room again, which here may be now, the screen is painted. */
   #lag(): void {
+    if (this.#writable) return this.repaint();
     this.#clear();
     this.#state = 'lagging';
   }

@@ -30,7 +30,7 @@ describe('telnet server: login', function () {
   });
 
   it('speaks TLS on the same port, and looks again inside', async () => {
-    await using door = await Door.open({ tls: serverTls() });
+    await using door = await Door.open({ tls: serverTls(), inlineUrgent: false });
     const secure = await door.login('alice', { tls: true });
     expect(await secure.run('echo over TLS')).to.equal('over TLS\n');
     const plain = await door.login('bob');

@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { Command } from '../../../examples/telnet/protocol.ts';
 import { command, negotiation } from '../../../examples/telnet/telnet.ts';
 import { eventually } from '../../support/net.ts';
-import { Door, PASSWORD, PROMPT, type TelnetPeer } from './support.ts';
+import { Door, PROMPT, type TelnetPeer } from './support.ts';
 
 /** Logs in to a session that is there, and waits until its screen was painted. */
 async function back(door: Door, login: string, choice?: string): Promise<TelnetPeer> {
@@ -290,15 +290,23 @@ describe('telnet server: sessions', function () {
     expect(await (await other.login()).run('id -un')).to.equal('nobody\n');
   });
 
-  it('end with the server', async () => {
-    let pid = 0;
-    {
-      await using door = await Door.open();
-      const peer = await door.login();
-      pid = Number(await peer.run('echo $$'));
-      await peer.run("trap '' HUP");
-    }
+  it('end with the server, also where a program does not want to, and their clients are told', async () => {
+    const door = await Door.open();
+    const willing = await door.login('bob+willing');
+    const peer = await door.login('alice');
+    const pid = Number(await peer.run('echo $$'));
+    await peer.run("trap '' HUP");
+    const told = Promise.all([willing.untilClosed(), peer.untilClosed()]);
+    await door[Symbol.asyncDispose]();
     expect(() => process.kill(pid, 0)).to.throw('ESRCH');
-    expect(PASSWORD.length).to.be.above(0);
+    const [first, second] = await told;
+    expect(first).to.contain('[session willing ended');
+    expect(second).to.contain('ended, SIGKILL]');
+  });
+
+  it('are no larger than a screen can be', async () => {
+    await using door = await Door.open();
+    const peer = await door.login('alice', { columns: 65_535, rows: 65_535 });
+    expect(await peer.run('stty size')).to.equal('200 640\n');
   });
 });

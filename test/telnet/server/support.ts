@@ -77,8 +77,8 @@ export class Door implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const client of this.#clients) client.socket.destroy();
     await this.server[Symbol.asyncDispose]();
+    for (const client of this.#clients) client.socket.destroy();
     await this.#audit[Symbol.asyncDispose]();
     await rm(this.folder, { recursive: true });
   }
