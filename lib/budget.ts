@@ -48,7 +48,7 @@ export class Budget {
     this.#usedBytes += bytes;
     if (bytes > 0) {
       if (this.full && !this.#evicting) this.#evict();
-    } else if (this.#waiting.size > 0 && !this.full) {
+    } else if (this.#waiting.size > 0 && this.#usedBytes * 8 <= this.#limitBytes * 7) {
       this.#wake();
     }
   }
@@ -63,7 +63,10 @@ export class Budget {
     this.#detached.delete(holder);
   }
 
-  /** The holder has a sender that waits, and is touched once there is room. */
+  /**
+   * The holder has a sender that waits, and is touched once an eighth is free: all of them for each byte that is freed would cost more than
+   * the memory is worth. What it has itself confirmed lets it go on earlier.
+   */
   waitForRoom(holder: Holder): void {
     this.#waiting.add(holder);
   }

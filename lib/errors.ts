@@ -244,6 +244,7 @@ Object.defineProperty(SessionError.prototype, brand, { value: true });
 export function withLoss(error: SessionError, loss: Loss): SessionError {
   const told = new SessionError(error.code, '', { cause: error.cause, blame: error.blame, loss, retryAfterMs: error.retryAfterMs });
   told.message = error.message;
-  if (error.stack !== undefined) told.stack = error.stack;
+  // Not read before somebody asks: making the text of a stack costs more than all else here, and a thousand sessions may end at once.
+  Object.defineProperty(told, 'stack', { get: () => error.stack, configurable: true });
   return told;
 }

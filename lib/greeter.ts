@@ -32,6 +32,8 @@ export interface Unfinished {
 }
 
 const TAKEOVER_SPAN_MS = 10_000;
+/** Of OPENs that come at once; one costs up to 0.3 ms of public-key work. */
+const OPENS_PER_TURN = 16;
 
 export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
   readonly settings: Settings<Message>;
@@ -51,6 +53,8 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
   readonly #trusted: ReadonlySet<string>;
   // In order of arrival: when there are too many, the oldest goes, so that slow strangers cannot keep others out.
   readonly #greetings = new Set<Unfinished>();
+  #openings = 0;
+  readonly #openQueue: (() => void)[] = [];
 
   constructor(options: SessionServerOptions<Message>, settings: Settings<Message>, budget: Budget, events: GreeterEvents<Message>) {
     this.#options = options;
@@ -106,6 +110,24 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
   /** Counts a failure against the address. Never against a session: whoever reads an id in a log could lock its owner out. */
   suspect(circuit: Circuit): void {
     if (!this.#exempt(circuit.info)) this.#throttle.failed(circuit.info.remoteAddress, this.#now);
+  }
+
+  /** Lets so many OPENs a turn through to their public-key work: a thousand at once must not stop everybody else until they are served. */
+  openTurn(): Promise<void> | null {
+    if (this.#openings++ === 0) this.settings.runtime.yield(openTurnOver, this as Greeter<unknown>);
+    if (this.#openings <= OPENS_PER_TURN) return null;
+    return new Promise((resolve) => this.#openQueue.push(resolve));
+  }
+
+  /** @internal */
+  openTurnOver(): void {
+    this.#openings = 0;
+    if (this.#openQueue.length === 0) return;
+    this.settings.runtime.yield(openTurnOver, this as Greeter<unknown>);
+    for (const resolve of this.#openQueue.splice(0, OPENS_PER_TURN)) {
+      this.#openings++;
+      resolve();
+    }
   }
 
   dropGreetings(error: SessionError): void {
@@ -298,6 +320,10 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
   get #now(): number {
     return this.settings.runtime.now();
   }
+}
+
+function openTurnOver(greeter: Greeter<unknown>): void {
+  greeter.openTurnOver();
 }
 
 function closeCodeOf(cause: SessionError | undefined, told: CloseCode): CloseCode {

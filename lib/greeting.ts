@@ -132,11 +132,14 @@ export class Greeting<Message> implements CircuitOwner {
     if (flight.framing !== settings.framing.name) {
       return this.#reject(RejectCode.FRAMING, undefined, { reason: `this server frames by ${settings.framing.name}` });
     }
+    this.#phase = 'deciding';
+    this.#wait(settings.limits.hookMs);
+    const turn = this.#greeter.openTurn();
+    if (turn !== null) await turn;
+    if (this.#ended) return;
     const secrets = this.#greeter.secretsOf(circuit);
     const choice = chooseKeys(flight, secrets, settings.psk, () => this.#greeter.ephemeral.current(this.#now));
     if (typeof choice === 'string') return this.#reject(RejectCode.KEY_METHOD, undefined, { reason: choice });
-    this.#phase = 'deciding';
-    this.#wait(settings.limits.hookMs);
     const verdict = await this.#greeter.authenticate(flight, circuit.info, this.#abort.signal);
     if (this.#ended) return;
     if (verdict === false || verdict === '') return this.#reject(RejectCode.AUTH, undefined, {});

@@ -1,7 +1,7 @@
 // Outbound half of a session: the stream the application writes, from the lowest byte not acked to the last one encoded,
 // and how far each circuit and the peer have got in it.
 import { SessionError } from '../errors.ts';
-import type { Decoder, Encoder } from '../framing/framing.ts';
+import type { Decoder, Encoder, RangeSink } from '../framing/framing.ts';
 import { Egress } from './egress.ts';
 import { ACK_FRAME_BYTES, DATA_HEADER_BYTES, Frame, MAX_DATA_BYTES, putAck, putDataHeader, putU64Frame } from './wire.ts';
 
@@ -243,12 +243,12 @@ export class Outbound<Message> {
     const egress = this.egress;
     egress.seal();
     const from = Math.min(Math.max(this.peerAcked, egress.replay.base), egress.end);
-    const bytes = egress.replay.slice(from, egress.end);
+    const parts = egress.replay.leave(from, egress.end);
     let messages: readonly Message[] | undefined;
     return {
-      bytes: bytes.length,
+      bytes: egress.end - from,
       get messages() {
-        messages ??= messagesIn(bytes, decoder);
+        messages ??= messagesIn(parts, decoder);
         return messages;
       },
     };
@@ -295,15 +295,16 @@ export class Outbound<Message> {
 const END_FRAME_BYTES = 12;
 const NOTHING: { readonly bytes: Buffer; readonly end: number } = { bytes: Buffer.alloc(0), end: 0 };
 
-function messagesIn<Message>(bytes: Buffer, decoder: Decoder<Message>): readonly Message[] {
+function messagesIn<Message>(parts: readonly Buffer[], decoder: Decoder<Message>): readonly Message[] {
   const messages: Message[] = [];
+  const sink: RangeSink = {
+    range(buffer, start, end) {
+      messages.push(decoder.message(buffer, start, end));
+      return true;
+    },
+  };
   try {
-    decoder.decode(bytes, 0, bytes.length, {
-      range(buffer, start, end) {
-        messages.push(decoder.message(buffer, start, end));
-        return true;
-      },
-    });
+    for (const part of parts) decoder.decode(part, 0, part.length, sink);
   } catch {
     // A peer may have acked half a message; then what is left cannot be cut. The count in bytes still tells of it.
   }

@@ -133,18 +133,31 @@ export class ReplayBuffer {
     this.#end = offset;
   }
 
-  /** Copies [from, to) out, for snapshots and for the loss report of an unclean end. */
+  /** Copies [from, to) out, for snapshots. */
   slice(from: number, to: number): Buffer {
-    const out = Buffer.allocUnsafe(to - from);
+    return Buffer.concat(this.#views(from, to));
+  }
+
+  /**
+   * [from, to) without a copy, for the loss of a session that ends: when memory is short, that must not take more of it. Valid behind
+   * clear(), which gives nothing back to the pool. What the application has lent is copied: it may change it from now on.
+   */
+  leave(from: number, to: number): Buffer[] {
+    return this.#views(from, to, true);
+  }
+
+  #views(from: number, to: number, copiesLent = false): Buffer[] {
+    const views: Buffer[] = [];
     let at = from;
     while (at < to) {
       const segment = this.find(at) as Segment;
       const start = segment.start + (at - segment.offset);
       const bytes = Math.min(segment.end - start, to - at);
-      segment.buffer.copy(out, at - from, start, start + bytes);
+      const view = segment.buffer.subarray(start, start + bytes);
+      views.push(copiesLent && segment.slab === null ? Buffer.from(view) : view);
       at += bytes;
     }
-    return out;
+    return views;
   }
 
   /** Gives all memory back; the buffer then begins and ends at `end`. */

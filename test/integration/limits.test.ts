@@ -109,6 +109,15 @@ describe('limits of handshakes', () => {
     expect(refused.map(({ code }) => code)).to.deep.equal(refused.map(() => 'ERR_NOT_OUR_PROTOCOL'));
   });
 
+  it('OPENs that come at once are served a few a turn, and all of them', async () => {
+    await using pair = await Pair.make({ framing: lines() });
+    const peers = await Promise.all(Array.from({ length: 60 }, () => RawPeer.dial(pair.port)));
+    await Promise.all(peers.map((peer) => rawOpen(peer)));
+    for (const peer of peers) peer.destroy();
+    const { near } = await pair.open();
+    expect(near.state).to.equal('attached');
+  });
+
   it('of unfinished handshakes the oldest is dropped', async () => {
     await using pair = await Pair.make({ framing: lines(), server: { limits: { unfinished: 3 } } });
     const refused = rejections(pair.server);
