@@ -1,7 +1,7 @@
 // npm run bench:tunnel [-- --rounds N] [--mib N] [--least RATIO]
-// One bulk stream through `outlast forward` and `outlast listen`, and through two socats that do the same two hops, over loopback. Both stay
-// up over all rounds; within a round they take turns, so that the machine's mood falls on both. Source and sink are socat too, for both.
-// Prints the median rates and the median of the ratios; with --least the exit code is 1 below it.
+// One bulk stream through `outlast forward` and `outlast listen`, and through two socats that do the same two hops, over loopback. Both
+// stay up over all rounds, and within a round they take turns, so that the machine's mood falls on both. Source and sink are socat for
+// both. Prints the median rates and the median of the ratios; with --least the exit code is 1 below it.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

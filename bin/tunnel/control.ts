@@ -1,8 +1,9 @@
 // The control socket of a running listen or forward: a Unix socket for its own user, JSON lines both ways. `outlast top` is its client.
 // Requests: {"do":"list"}, {"do":"kick","id":…}, {"do":"drain"}; each is answered by one line.
 
+import { once } from 'node:events';
 import { lstatSync, unlinkSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { json } from '../../lib/framing/json.ts';
 import { lines } from '../../lib/framing/lines.ts';
 import { type Session, SessionClient, SessionServer } from '../../lib/index.ts';
@@ -104,11 +105,16 @@ export async function serveControl(path: string, controlled: Controlled): Promis
   await removeStale(path);
   const server = new SessionServer({ framing: framing(), bare: true });
   server.on('session', (session) => session.receive((request) => session.send(answer(request, controlled))));
-  // Between bind and chmod anybody could connect; with the mask the socket is born private. bind() happens before listen() returns.
+  const listener = createServer({ allowHalfOpen: true }, (socket) => server.accept(socket, path));
+  server.once('close', () => listener.close());
+  // Between bind and chmod anybody could connect; with the mask the socket is born private. Node binds a path before listen() returns.
   const mask = process.umask(0o177);
-  const listening = server.listen({ path });
-  process.umask(mask);
-  await listening;
+  try {
+    listener.listen({ path });
+  } finally {
+    process.umask(mask);
+  }
+  await once(listener, 'listening');
   return server;
 }
 

@@ -86,7 +86,7 @@ describe('outlast', function () {
   it('tunnels through a network that is cut, in order and whole', async () => {
     await using service = await Service.echo();
     await using far = await Running.listening(['listen', '0', '--to', String(service.port)]);
-    await using storm = await Running.listening(['chaos', '0', `127.0.0.1:${far.port}`, '--cut', '100ms-300ms', '--seed', '7']);
+    await using storm = await Running.listening(['chaos', '0', `127.0.0.1:${far.port}`, '--cut', '300ms-700ms', '--seed', '7']);
     await using near = await Running.listening(['forward', '0', `127.0.0.1:${storm.port}`]);
     const program = await dialed(near.port);
     const back = ending(program);
@@ -102,7 +102,7 @@ describe('outlast', function () {
       expect(bytes.subarray(i * piece.length, (i + 1) * piece.length).equals(piece.fill(i)), `piece ${i}`).to.equal(true);
     storm.child.kill('SIGTERM');
     const summary = await storm.event('summary');
-    expect([await storm.exit, Number(summary.cuts) > 1]).to.deep.equal([0, true]);
+    expect([await storm.exit, Number(summary.cuts) > 0]).to.deep.equal([0, true]);
     expect((await near.event('closed')).error).to.equal(undefined);
   });
 
