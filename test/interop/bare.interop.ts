@@ -2,11 +2,11 @@
 
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { expect } from 'chai';
 import { type Session, SessionClient, SessionServer } from 'outlast';
 import { lengthPrefix } from 'outlast/framing/length-prefix';
 import { lines } from 'outlast/framing/lines';
+import { freePort } from '../support/free-port.ts';
 import { serverTls } from '../support/tls.ts';
 
 interface Output {
@@ -24,14 +24,6 @@ async function run(name: string, args: readonly string[], input: string): Promis
   child.stdin.end(input);
   const [code] = (await once(child, 'close')) as [number | null];
   return { text, code };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** socat that echoes, once it listens. */

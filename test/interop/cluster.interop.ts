@@ -8,9 +8,10 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { type Session, SessionClient } from 'outlast';
 import { lines } from 'outlast/framing/lines';
+import { freePort } from '../support/free-port.ts';
 import { Haproxy } from '../support/haproxy.ts';
 import { eventually } from '../support/net.ts';
-import { freePort, RedisServer } from '../support/redis-server.ts';
+import { RedisServer } from '../support/redis-server.ts';
 
 const SESSIONS = 10;
 

@@ -7,9 +7,9 @@ import { expect } from 'chai';
 import { type Session, SessionClient, SessionServer } from 'outlast';
 import { lines } from 'outlast/framing/lines';
 import { ChaosProxy } from 'outlast/testing';
+import { freePort } from '../support/free-port.ts';
 import { Haproxy } from '../support/haproxy.ts';
 import { eventually } from '../support/net.ts';
-import { freePort } from '../support/redis-server.ts';
 
 const SESSIONS = 16;
 const RESUMES = 3;

@@ -1,10 +1,10 @@
 // A client process of the SIGKILL run: sends whole numbers in order and checks each answer, with its place in both in session.data.
-// argv: port, folder of its store, how many numbers. Prints its progress, and the result when all answers are there.
+// argv: port, kind and place of its store, how many numbers. Prints its progress, and the result when all answers are there.
 
 import { SessionClient } from '../../lib/client.ts';
 import { lines } from '../../lib/framing/lines.ts';
 import type { Session } from '../../lib/session.ts';
-import { lmdbStore } from '../../lib/stores/lmdb.ts';
+import { openStore } from '../support/open-store.ts';
 
 interface Progress {
   readonly told: number;
@@ -12,12 +12,12 @@ interface Progress {
   readonly sum: number;
 }
 
-const [port, folder, count] = process.argv.slice(2) as [string, string, string];
+const [port, kind, place, count] = process.argv.slice(2) as [string, string, string, string];
 const most = Number(count);
 const BURST = 250;
 const AHEAD = 4 * BURST;
 
-const client = new SessionClient({ framing: lines(), port: Number(port), store: lmdbStore({ path: folder, survives: 'process' }) });
+const client = new SessionClient({ framing: lines(), port: Number(port), store: await openStore(kind, place) });
 const session: Session<string> = await client.open({ key: 'sum', retry: true });
 session.data ??= { told: 0, seen: 0, sum: 0 };
 const progress = (): Progress => session.data as Progress;

@@ -1,14 +1,14 @@
 // Kills the server's and the client's process with SIGKILL, again and again at random moments, while numbers are added up between them.
-// Both have a store of their own (LMDB). In the end every number has counted once, at both ends.
+// Both have a store of their own. In the end every number has counted once, at both ends.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Random } from '../../lib/testing/random.ts';
+import { freePort } from '../support/free-port.ts';
 
 export interface SigkillOptions {
   readonly messages: number;
@@ -16,6 +16,8 @@ export interface SigkillOptions {
   readonly kills: number;
   readonly seed: number;
   readonly note?: (line: string) => void;
+  /** Default: LMDB in a folder of the run. */
+  readonly store?: { readonly kind: string; readonly place: string };
 }
 
 export interface SigkillResult {
@@ -80,16 +82,17 @@ export async function runSigkill(options: SigkillOptions): Promise<SigkillResult
   const { messages, kills, seed, note = () => {} } = options;
   const folder = await mkdtemp(join(tmpdir(), 'outlast-sigkill-'));
   const port = String(await freePort());
+  const { kind, place } = options.store ?? { kind: 'lmdb', place: folder };
   const random = new Random(seed);
   const broken: string[] = [];
   let result: { seen: number; sum: number } | null = null;
   let wake = (): void => {};
   let reached = 0;
-  const server = new Role('server.ts', [port, join(folder, 'server')], (line) => {
+  const server = new Role('server.ts', [port, kind, `${place}/server`], (line) => {
     if (line.startsWith('BROKEN')) broken.push(line);
     wake();
   });
-  const client = new Role('client.ts', [port, join(folder, 'client'), String(messages)], (line) => {
+  const client = new Role('client.ts', [port, kind, `${place}/client`, String(messages)], (line) => {
     const [word, first = '', second = ''] = line.split(' ');
     if (word === 'BROKEN') broken.push(line);
     if (word === 'at' || word === 'ready') reached = Math.max(reached, Number(first));
@@ -124,12 +127,4 @@ export async function runSigkill(options: SigkillOptions): Promise<SigkillResult
   }
   const { seen, sum } = result ?? { seen: reached, sum: Number.NaN };
   return { seen, sum, serverKills: server.kills, clientKills: client.kills, broken };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -1,20 +1,20 @@
 // A server process of the SIGKILL run: adds up what it is sent, in session.data, and answers each message with the sum so far.
-// argv: port, folder of its store. Killed and started again by run.ts.
+// argv: port, kind and place of its store. Killed and started again by run.ts.
 
 import { lines } from '../../lib/framing/lines.ts';
 import { SessionServer } from '../../lib/server.ts';
-import { lmdbStore } from '../../lib/stores/lmdb.ts';
+import { openStore } from '../support/open-store.ts';
 
 interface Progress {
   readonly seen: number;
   readonly sum: number;
 }
 
-const [port, folder] = process.argv.slice(2) as [string, string];
+const [port, kind, place] = process.argv.slice(2) as [string, string, string];
 // A killed client comes back as another process each time; ten in as many seconds are no attack here.
 const server = new SessionServer({
   framing: lines(),
-  store: lmdbStore({ path: folder, survives: 'process' }),
+  store: await openStore(kind, place),
   limits: { takeovers: 10_000 },
 });
 server.on('session', (session) => {

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { freePort } from './redis-server.ts';
+import { freePort } from './free-port.ts';
 
 export class Haproxy implements AsyncDisposable {
   /** Where it listens: sessions are brought to their node by what HAProxy has learned, or by the node's number. */
