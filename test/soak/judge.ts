@@ -2,7 +2,7 @@
 
 import type { HostCensus } from '../chaos/host.ts';
 import type { Verdict } from '../chaos/ledger.ts';
-import { median, slope } from './slope.ts';
+import { floors, median, slope } from './slope.ts';
 
 export interface Moment {
   readonly atMs: number;
@@ -28,6 +28,7 @@ export interface Check {
 const MIB = 1_048_576;
 /** The first quarter of the time is for caches, pools and compiled code. */
 const WARM_UP = 0.25;
+const SPANS = 8;
 /** What a process of this size gains in each of its first minutes, whatever it does, while its code is compiled. */
 const NOISE_BYTES = 2 * MIB;
 /** Code and caches that a process keeps for good. */
@@ -49,7 +50,8 @@ function judgeSide({ sessions, before, moments, after }: Soaked, side: 'near' | 
   const [first, last] = [before[side], after[side]];
   const warm = moments.slice(Math.floor(moments.length * WARM_UP));
   const level = median(warm.map((moment) => moment[side].heapBytes));
-  const growth = slope(warm.map((moment) => ({ at: moment.atMs / 60_000, value: moment[side].heapBytes })));
+  const heap = warm.map((moment) => ({ at: moment.atMs / 60_000, value: moment[side].heapBytes }));
+  const growth = slope(floors(heap, SPANS));
   // A hundredth of what it holds a minute would double it in a hundred minutes.
   const mostGrowth = Math.max(NOISE_BYTES, level / 100);
   const descriptors = Math.max(...warm.map((moment) => moment[side].descriptors)) - first.descriptors;

@@ -2,7 +2,7 @@
 
 import { expect } from 'chai';
 import { Random } from '../../lib/testing/random.ts';
-import { median, slope } from './slope.ts';
+import { floors, median, slope } from './slope.ts';
 
 describe('soak: growth', () => {
   const samples = (value: (at: number) => number): { at: number; value: number }[] =>
@@ -17,6 +17,20 @@ describe('soak: growth', () => {
 
   it('is not what a few odd samples say', () => {
     expect(slope(samples((at) => (at % 10 === 9 ? 1_000_000 : 500)))).to.equal(0);
+  });
+
+  it('is what the lowest samples say, where a load lifts others for a while', () => {
+    const lifted = (at: number): number => 500 + 10 * at + (at % 8 < 5 ? 5_000 * at : 0);
+    expect(slope(samples(lifted))).to.be.greaterThan(1_000);
+    expect(slope(floors(samples(lifted), 5))).to.equal(10);
+    expect(
+      floors(
+        samples((at) => at),
+        8,
+      ).map(({ at }) => at),
+    ).to.deep.equal([0, 5, 10, 15, 20, 25, 30, 35]);
+    expect(floors([{ at: 1, value: 2 }], 8)).to.deep.equal([{ at: 1, value: 2 }]);
+    expect(floors([], 8)).to.deep.equal([]);
   });
 
   it('of too few samples is none', () => {

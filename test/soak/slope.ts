@@ -14,6 +14,18 @@ export function slope(samples: readonly Sample[]): number {
   return median(slopes);
 }
 
+/** The lowest sample of each of `count` spans: what a load lifts for a while sinks again, what leaks does not. */
+export function floors(samples: readonly Sample[], count: number): Sample[] {
+  const width = Math.max(1, samples.length / count);
+  const lowest: Sample[] = [];
+  for (let from = 0; from < samples.length; from += width) {
+    const span = samples.slice(Math.round(from), Math.round(from + width));
+    const [first, ...rest] = span;
+    if (first !== undefined) lowest.push(rest.reduce((low, sample) => (sample.value < low.value ? sample : low), first));
+  }
+  return lowest;
+}
+
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
