@@ -50,7 +50,6 @@ export class Conversation {
     this.#into = `${session.id} ${side === 'near' ? 'down' : 'up'}`;
     this.#random = new Random(talk.seed, side === 'near' ? 1 : 2);
     say({ what: 'opened', key, session: session.id, side });
-    session.on('attached', () => say({ what: 'attached', key, session: session.id, side }));
     session.on('close', (cause) => {
       this.#over = true;
       this.#wake();

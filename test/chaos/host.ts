@@ -48,7 +48,6 @@ export type Command = { readonly key: string } & (
 /** The answer to `census`. */
 export interface HostCensus {
   readonly heapBytes: number;
-  readonly residentBytes: number;
   readonly descriptors: number;
   readonly timers: number;
   readonly sessions: number;
@@ -138,11 +137,10 @@ function census(): HostCensus {
   // Twice: what finalizers of the first round let go is garbage of the second.
   gc?.();
   gc?.();
-  const { heapUsed, rss, external } = process.memoryUsage();
+  const { heapUsed, external } = process.memoryUsage();
   const sessions = [...talking.values()].reduce((sum, set) => sum + set.size, 0);
   return {
     heapBytes: heapUsed + external,
-    residentBytes: rss,
     descriptors: readdirSync('/proc/self/fd').length,
     timers: process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length,
     sessions,

@@ -18,7 +18,7 @@ export interface End {
 
 /** SessionError.loss, with the messages named by their number and digest. */
 export interface LossReport {
-  /** Number of the first message handed back; -1: it is none of this stream. Infinity does not cross JSON, so null: nothing was. */
+  /** Number of the first message handed back; -1: it is none of this stream; null: none was. */
   readonly from: number | null;
   readonly count: number;
   readonly exact: boolean;
@@ -37,7 +37,6 @@ export type Told =
   | { readonly what: 'delivered'; readonly stream: string; readonly n: number; readonly digest: string }
   /** flushed() has resolved for so many messages. */
   | { readonly what: 'acked'; readonly stream: string; readonly count: number }
-  | { readonly what: 'attached'; readonly key: string; readonly session: string; readonly side: Side }
   | { readonly what: 'ended'; readonly key: string; readonly session: string; readonly side: Side; readonly end: End }
   /** The answer to a command, or why there is none. */
   | { readonly what: 'done'; readonly ticket: number; readonly value: unknown }

@@ -1,5 +1,6 @@
 // A group of host processes whose reports are judged together. Scenarios start hosts on it, command them, wait, and ask for a verdict.
 
+import { setTimeout as pause } from 'node:timers/promises';
 import { HostProcess, type HostStart } from './host-process.ts';
 import { Ledger } from './ledger.ts';
 import { Merge } from './reports.ts';
@@ -56,8 +57,4 @@ export class Stage implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.end();
   }
-}
-
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

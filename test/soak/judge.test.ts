@@ -6,8 +6,8 @@ import { judge, type Moment, type Soaked } from './judge.ts';
 
 const MIB = 1_048_576;
 const sessions = 100;
-const empty: HostCensus = { heapBytes: 10 * MIB, residentBytes: 60 * MIB, descriptors: 20, timers: 1, sessions: 0 };
-const busy: HostCensus = { heapBytes: 30 * MIB, residentBytes: 90 * MIB, descriptors: 20 + sessions, timers: 2 + sessions, sessions };
+const empty: HostCensus = { heapBytes: 10 * MIB, descriptors: 20, timers: 1, sessions: 0 };
+const busy: HostCensus = { heapBytes: 30 * MIB, descriptors: 20 + sessions, timers: 2 + sessions, sessions };
 
 function soaked(meanwhile: (minute: number) => Partial<HostCensus>, afterwards: Partial<HostCensus> = {}): Soaked {
   const moment = (minute: number, far: HostCensus): Moment => ({ atMs: minute * 60_000, near: far === empty ? empty : busy, far });

@@ -1,13 +1,14 @@
 // `npm run soak`: many sessions for a long time, between a process of servers and a process of clients, while a proxy cuts their connections.
 // Every message is judged by the History of outlast/testing; what the processes hold is sampled, and must neither grow nor stay.
 
+import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { ChaosProxy, type ChaosProxyStats } from '../../lib/testing/chaos-proxy.ts';
 import type { Talk } from '../chaos/conversation.ts';
 import type { HostCensus, HostOptions } from '../chaos/host.ts';
 import type { HostProcess } from '../chaos/host-process.ts';
 import type { Verdict } from '../chaos/ledger.ts';
-import { pause, Stage } from '../chaos/stage.ts';
+import { Stage } from '../chaos/stage.ts';
 import { type Check, judge, type Moment } from './judge.ts';
 
 const HELP = `npm run soak -- [options]

@@ -1,13 +1,14 @@
 // `npm run chaos:network`: sessions between processes in kernel network namespaces, a router between them, while the network itself fails:
 // packets dropped one way or both, a black hole for large ones, sockets destroyed, addresses changed, cables pulled. As root.
 
+import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Random } from '../../../lib/testing/random.ts';
 import { installMissing } from '../../../scripts/debian.ts';
 import type { HostProcess } from '../host-process.ts';
 import { inOrder, optionsOf, SILENCE_MS, talkOf, untilOpened } from '../scenarios.ts';
-import { pause, Stage } from '../stage.ts';
-import { Network, type Node, Refused } from './network.ts';
+import { Stage } from '../stage.ts';
+import { Network, type Node, Refused, refusalOf } from './network.ts';
 
 const HELP = `npm run chaos:network -- [options]
 
@@ -191,7 +192,7 @@ async function play(
     if (found.length > 0) return { result: 'failed', text: found.join('\n  ') };
     return { result: 'passed', text: `${messages} messages, ${circuits} circuits` };
   } catch (error) {
-    if (error instanceof Refused) return { result: 'refused', text: error.message };
+    if (refusalOf(error as Error) instanceof Refused) return { result: 'refused', text: (error as Error).message };
     return { result: 'failed', text: `${(error as Error).stack}\n${stage.ledger.describe(key)}` };
   }
 }

@@ -171,10 +171,9 @@ function lives(pid: number): boolean {
 }
 
 /** Only what the kernel says of itself is a refusal: anything else is a mistake of these commands. */
-function refusalOf(error: Error): Error {
-  return /Operation not (permitted|supported)|Protocol not supported|Permission denied/i.test(error.message)
-    ? new Refused(error.message)
-    : error;
+export function refusalOf(error: Error): Error {
+  const refused = /Operation not (permitted|supported)|Protocol not supported|Permission denied/i.test(error.message);
+  return refused && !(error instanceof Refused) ? new Refused(error.message) : error;
 }
 
 /** conntrack ends with an error where it finds nothing to delete, which is no error here. */
