@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { PeerInfo } from './peer.ts';
 import type { Answer, Figures, Order } from './worker.ts';
 
-const LONGEST_MS = 120_000;
+const LONGEST_MS = 45_000;
 
 export class Pair {
   readonly info: PeerInfo;
@@ -44,6 +44,7 @@ export class Child {
     const child = this.#process;
     if (child.exitCode !== null || child.signalCode !== null)
       throw new Error(`the process is gone (${child.exitCode ?? child.signalCode})`);
+    if (!child.connected) throw new Error('the process is gone');
     child.send(order);
     const stop = new AbortController();
     const answered = once(child, 'message', { signal: stop.signal }).then(([answer]) => answer as Answer);
@@ -63,7 +64,7 @@ export class Child {
     const child = this.#process;
     if (child.exitCode !== null || child.signalCode !== null) return;
     const gone = once(child, 'exit');
-    child.disconnect();
+    if (child.connected) child.disconnect();
     const timer = setTimeout(() => child.kill('SIGKILL'), 3000);
     await gone;
     clearTimeout(timer);

@@ -35,7 +35,10 @@ async function read(session: Session, way: string, taker: Taker): Promise<void> 
       for await (const message of session) taker.take(message, 0, message.length);
       return;
     case 'stream':
-      session.stream().on('data', (message: Buffer) => taker.take(message, 0, message.length));
+      session
+        .stream()
+        .on('data', (message: Buffer) => taker.take(message, 0, message.length))
+        .on('error', () => {});
       return;
     default:
       return session.receive((message) => taker.take(message, 0, message.length));

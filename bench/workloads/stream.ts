@@ -63,7 +63,7 @@ export const stream: Side = {
     const pump = (): void => {
       pumping = false;
       for (let left = BURST; left > 0; left--) {
-        if (source.made - taken >= window || blocked) return;
+        if (source.made - taken >= window || blocked || stopped) return;
         if (!link.send(source.next())) blocked = true;
       }
       if (nowMs() < untilMs) again();
