@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { type Canary, canaries } from './canaries.ts';
+import { durableCanaries } from './durable.ts';
 import { plant } from './plant.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -17,7 +18,7 @@ describe('canaries', () => {
       .and.to.be.at.least(22);
   });
 
-  for (const canary of canaries) {
+  for (const canary of [...canaries, ...durableCanaries]) {
     it(`${canary.name}: finds its place in lib`, () => {
       for (const [file, source] of plant(canary, read)) expect(source, file).not.to.equal(read(file));
     });

@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import { simulateDurable } from './world.ts';
 
 const base = Number(process.env.SIM_BASE ?? Date.now() % 1_000_000_000);
-const SEEDS = 400;
+const SEEDS = 300;
 
 /** What must have happened over all seeds: else nothing was proved. */
 const KINDS = [

@@ -1,8 +1,8 @@
-// `npm run sim:durable -- SEED` replays one seed with its trace. `npm run sim:durable -- SEED COUNT` runs so many seeds from there.
+// `npm run sim:durable -- SEED` replays one seed with its trace. `npm run sim:durable -- SEED COUNT` runs so many from there; `first` stops at the first failure.
 
 import { makeDurablePlan, simulateDurable } from './world.ts';
 
-const [first = '', count = ''] = process.argv.slice(2);
+const [first = '', count = '', stop = ''] = process.argv.slice(2);
 const seed = Number(first);
 if (first === '' || !Number.isInteger(seed) || !Number.isInteger(Number(count))) {
   console.log('usage: npm run sim:durable -- SEED [COUNT]');
@@ -23,6 +23,7 @@ if (first === '' || !Number.isInteger(seed) || !Number.isInteger(Number(count)))
     if (outcome.failures.length === 0) continue;
     failed++;
     console.log(`npm run sim:durable -- ${at}\n  ${outcome.failures[0]}`);
+    if (stop === 'first') break;
   }
   console.log(`${count} seeds, ${failed} failed, ${((performance.now() - began) / 1000).toFixed(1)} s, ${JSON.stringify(kinds)}`);
   if (failed > 0) process.exitCode = 1;

@@ -32,6 +32,8 @@ export interface DurablePlan {
   readonly networkMs: number;
   readonly storeMs: number;
   readonly storeFaults: number;
+  /** How often a call or an answer takes up to two seconds. */
+  readonly storeLate: number;
   readonly faultyMs: number;
 }
 
@@ -49,6 +51,7 @@ export function makeDurablePlan(seed: number): DurablePlan {
     networkMs: random.pick([0, 3, 30]),
     storeMs: random.pick([0, 2, 20]),
     storeFaults: random.pick([0, 0, 0.05, 0.2]),
+    storeLate: random.pick([0.02, 0.02, 0.2]),
     faultyMs: random.pick([500, 3_000, 10_000]),
   };
 }
@@ -113,7 +116,7 @@ class DurableWorld {
       lostChance: plan.storeFaults,
       unansweredChance: plan.storeFaults,
       lateMs: 2_000,
-      lateChance: 0.02,
+      lateChance: plan.storeLate,
     };
     this.store = new SimStore(this.clock, new Random(plan.seed, 14), trouble);
     for (let i = 0; i < NODES; i++) this.startNode(i);
@@ -174,17 +177,15 @@ class DurableWorld {
     session.receive((line) => {
       const { seen, sum } = progress();
       if (line !== `m${seen}`) this.oracle.fail(host.name, `message ${line} came where m${seen} was due`);
-      if (this.plan.handlerMs === 0) return this.#answer(session, seen, sum);
-      return this.clock.sleep(host, this.random.integer(0, this.plan.handlerMs)).then(() => {
-        if (session.state !== 'closed') this.#answer(session, seen, sum);
-      });
+      session.send(`a${seen} ${sum + seen}`);
+      const done = (): void => {
+        session.data = { ...(session.data as Progress), seen: seen + 1, sum: sum + seen };
+      };
+      if (this.plan.handlerMs === 0) return done();
+      // The answer is written, and the data not yet: nothing of it may be stored before both are.
+      return this.clock.sleep(host, this.random.integer(0, this.plan.handlerMs)).then(done);
     });
     this.#pushNow(host, session);
-  }
-
-  #answer(session: Session<string>, seen: number, sum: number): void {
-    session.send(`a${seen} ${sum + seen}`);
-    session.data = { ...(session.data as Progress), seen: seen + 1, sum: sum + seen };
   }
 
   /** Pushes of its own will, beside the messages, in one turn with the count of them: at a boundary, or in the middle of a message. */
@@ -234,7 +235,7 @@ class DurableWorld {
     this.clock.trace.note(this.clock.nowMs, this.clientHost.name, 'killed');
     this.network.bury(this.clientHost, this.random.chance(0.7) ? 'rst' : 'silent');
     this.clientHost.die();
-    this.clock.after(this.random.integer(0, 500), null, () => this.begin());
+    this.clock.after(this.random.pick([0, this.random.integer(0, 500)]), null, () => this.begin());
   }
 
   begin(): void {
