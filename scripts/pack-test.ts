@@ -1,5 +1,5 @@
 // Packs the package as it would be published, installs the tarball in an empty folder, and uses it there as its users do:
-// `import`, `require`, types under strict settings, and one message there and back from the built files.
+// `import`, `require`, types under strict settings, one message there and back from the built files, and the command.
 
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -37,9 +37,37 @@ await server.close();
 if (answer !== 'there and back') throw new Error('the answer was ' + answer);
 `;
 const names = "import { SessionClient, SessionServer } from 'outlast';\nimport { lines } from 'outlast/framing/lines';\n";
+/** The command, as npm installed it: one connection through both ends of a tunnel to a server that sends everything back. */
+const tunnel = `
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+
+const start = async (...args) => {
+  const child = spawn('node_modules/.bin/outlast', [...args, '--json'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = await once(child.stdout, 'data');
+  return { child, port: JSON.parse(line).on.split(':').at(-1) };
+};
+const service = createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.1');
+await once(service, 'listening');
+const far = await start('listen', '0', '--to', String(service.address().port));
+const near = await start('forward', '0', far.port);
+const socket = connect(near.port, '127.0.0.1');
+socket.end('through the tunnel');
+let answer = '';
+for await (const chunk of socket) answer += chunk;
+for (const { child } of [near, far]) {
+  child.kill('SIGTERM');
+  const [code] = await once(child, 'exit');
+  if (code !== 0) throw new Error('exit code ' + code);
+}
+service.close();
+if (answer !== 'through the tunnel') throw new Error('the answer was ' + answer);
+`;
 const files: Readonly<Record<string, string>> = {
   'package.json': '{ "private": true, "type": "module" }\n',
   'import.mjs': `${names}${lines((entry) => `await import('${entry}');`)}${echo}`,
+  'tunnel.mjs': tunnel,
   'require.cjs': `const { SessionClient, SessionServer } = require('outlast');
 const { lines } = require('outlast/framing/lines');
 ${lines((entry) => `require('${entry}');`)}
@@ -79,6 +107,10 @@ try {
   step('works with import');
   run(process.execPath, ['require.cjs'], folder);
   step('works with require');
+  if (!run('npx', ['--no-install', 'outlast', '--help'], folder).startsWith('Usage: outlast')) throw new Error('npx outlast --help');
+  run(process.execPath, ['tunnel.mjs'], folder);
+  if (!run('npx', ['--no-install', 'outlast', 'demo', '--cuts', '3'], folder).includes('passed:')) throw new Error('npx outlast demo');
+  step('works as a command: help, a tunnel, the demo');
   run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder], folder);
   step('type-checks');
 } finally {
