@@ -44,11 +44,12 @@ const PIECE_BYTES = 16_384;
 const HELD_CR_MS = 5;
 /** Of what the client makes us say, so much may wait to be read by it. */
 const MOST_UNREAD_ANSWER_BYTES = 65_536;
-// In heartbeats: how often things are looked at, when a subnegotiation that was begun must have ended, and how long a client that has
-// answered pings may be silent.
-const TICK = 1 / 3;
-const OPEN_SUBNEGOTIATION = 2 / 3;
-const SILENCE = 3;
+// Counted in ticks, not in time: after this machine has slept, or was busy, one tick is one tick.
+const TICKS_PER_HEARTBEAT = 3;
+/** A subnegotiation that was begun must have ended. */
+const OPEN_TICKS = 2;
+/** A client that has answered pings is gone. */
+const SILENT_TICKS = 9;
 /** Pings answered before silence means anything: some clients answer none, some the first alone. */
 const LEARNED_ANSWERS = 2;
 const CLOSE_MS = 3_000;
@@ -72,15 +73,16 @@ export class TelnetConnection {
   #full = false;
   #answerBytes = 0;
   #heldCr: NodeJS.Timeout | null = null;
-  #pingedMs: number = performance.now();
+  #ticks = 0;
+  /** Since anything was heard. */
+  #silentTicks = 0;
   #tick: NodeJS.Timeout | null = null;
   /** Whoever has the conversation holds back what comes next. */
   #busy = false;
-  /** Since when bytes lie in the decoder that make no event; 0: none do. */
-  #incompleteSinceMs = 0;
+  /** So long bytes lie in the decoder that make no event. */
+  #openTicks = 0;
   #pongs = 0;
   #rttMs = Number.NaN;
-  #heardMs: number = performance.now();
 
   /** @param onFlood told before a peer is disconnected that goes beyond its limits */
   constructor(session: Session<TelnetEvent>, facts: ConnectionFacts, onFlood: (limit: string) => void) {
@@ -94,7 +96,7 @@ export class TelnetConnection {
   /** Begins to speak and to listen. */
   start(receiver: Receiver): void {
     this.#receiver = receiver;
-    this.#tick = setInterval(() => this.#ticked(), TICK * this.facts.heartbeatMs);
+    this.#tick = setInterval(() => this.#ticked(), this.facts.heartbeatMs / TICKS_PER_HEARTBEAT);
     this.#do(this.#host.begin());
     void this.#read();
   }
@@ -183,8 +185,8 @@ export class TelnetConnection {
   async #read(): Promise<void> {
     try {
       for await (const event of this.#session) {
-        this.#heardMs = performance.now();
-        this.#incompleteSinceMs = 0;
+        this.#silentTicks = 0;
+        this.#openTicks = 0;
         const wait = this.#take(event);
         if (wait === undefined) continue;
         this.#busy = true;
@@ -285,23 +287,15 @@ export class TelnetConnection {
   }
 
   #ticked(): void {
-    const now = performance.now();
-    const { resumable, heartbeatMs } = this.facts;
-    this.#watchIncomplete(now);
-    if (resumable || !this.#negotiates || this.over) return;
-    if (this.#pongs >= LEARNED_ANSWERS && now - this.#heardMs > SILENCE * heartbeatMs) return this.destroy();
-    if (now - this.#pingedMs < (1 - TICK / 2) * heartbeatMs) return;
-    this.#pingedMs = now;
-    this.#do(this.#host.ping(now));
-  }
-
-  /** All events were taken, and still bytes lie there: an IAC SB that nobody ends. */
-  #watchIncomplete(now: number): void {
-    const waiting = this.#session.stats.inboundBytes > 0 && !this.#ended;
-    if (!waiting) this.#incompleteSinceMs = 0;
-    else if (this.#incompleteSinceMs === 0) this.#incompleteSinceMs = now;
-    else if (now - this.#incompleteSinceMs > OPEN_SUBNEGOTIATION * this.facts.heartbeatMs && !this.#busy)
-      this.#flood('open subnegotiation');
+    this.#ticks++;
+    this.#silentTicks++;
+    // All events were taken, and still bytes lie there: an IAC SB that nobody ends.
+    const isOpen = this.#session.stats.inboundBytes > 0 && !this.#busy && !this.#ended;
+    this.#openTicks = isOpen ? this.#openTicks + 1 : 0;
+    if (this.#openTicks > OPEN_TICKS) return this.#flood('open subnegotiation');
+    if (this.facts.resumable || !this.#negotiates || this.over) return;
+    if (this.#pongs >= LEARNED_ANSWERS && this.#silentTicks > SILENT_TICKS) this.destroy();
+    else if (this.#ticks % TICKS_PER_HEARTBEAT === 0) this.#do(this.#host.ping(performance.now()));
   }
 
   #stop(): void {

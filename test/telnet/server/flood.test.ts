@@ -123,6 +123,8 @@ describe('telnet server: floods', function () {
     const silent = await door.login('alice+silent');
     const deaf = await door.login('bob+deaf', { pongs: false });
     await eventually(() => silent.events.filter((event) => event.kind === 'negotiation' && event.option === Option.timingMark).length >= 3);
+    silent.send(command(Command.areYouThere));
+    await silent.sees(/\[session silent, 1 attached, \d+ s old, \d+ ms away\]/);
     silent.socket.pause();
     await eventually(() => door.server.shells.of('alice')[0]?.detachedMs !== null);
     expect(await deaf.run('echo here')).to.equal('here\n');
