@@ -92,6 +92,16 @@ describe('chaos: the judge', () => {
 });
 
 describe('chaos: reports', () => {
+  it('of a session that has had its verdict are ignored, of one that nobody has opened they are a mistake', () => {
+    const ledger = new Ledger();
+    const take = (told: Told): void => ledger.take({ ...told, at: 0 }, 'near');
+    expect(() => take(read(0))).to.throw(/nobody has opened/);
+    for (const told of opened) take(told);
+    expect(ledger.verdict('s', inOrder).problems).not.to.deep.equal([]);
+    for (const told of [...allSent, read(0), end('near')]) take(told);
+    expect([ledger.opened('s', 'near'), ledger.describe('s')]).to.deep.equal([0, '']);
+  });
+
   it('of several processes come in the order of their stamps, as soon as nothing earlier can come', () => {
     const seen: number[] = [];
     const merge = new Merge((report) => seen.push(report.at));

@@ -42,6 +42,8 @@ export class Ledger {
   readonly #sessions: Map<string, Entry> = new Map();
   readonly #wrong: Map<string, string[]> = new Map();
   readonly #dead: Set<string> = new Set();
+  /** Sessions that have had their verdict. Where it was bad they may go on talking. */
+  readonly #judged: Set<string> = new Set();
 
   /** This process was killed: it accepted and lost what nobody will ever report. Call it before its last reports are passed on. */
   died(source: string): void {
@@ -60,7 +62,7 @@ export class Ledger {
       case 'delivered':
         return this.#delivered(report.stream, report.n, report.digest);
       case 'acked':
-        return this.#entryOf(report.stream).history.acked(report.stream, report.count);
+        return this.#entryOf(report.stream)?.history.acked(report.stream, report.count);
       case 'ended':
         return this.#ended(report.session, report.side, report.end);
       case 'wrong':
@@ -95,6 +97,7 @@ export class Ledger {
       messages += entry.near.delivered + entry.far.delivered;
       circuits += (entry.near.end ?? entry.far.end)?.circuits ?? 0;
       this.#sessions.delete(id);
+      this.#judged.add(id);
     }
     this.#wrong.delete(key);
     return { problems, messages, circuits };
@@ -116,6 +119,7 @@ export class Ledger {
   }
 
   #opened(key: string, id: string, side: Side, source: string): void {
+    if (this.#judged.has(id)) return;
     const entry = this.#sessions.get(id) ?? { key, history: new History(), near: newHalf(), far: newHalf() };
     this.#sessions.set(id, entry);
     if (entry[side].source !== undefined) this.#note(key, `${id} was announced twice at the ${side} side`);
@@ -124,18 +128,21 @@ export class Ledger {
 
   #offered(stream: string, n: number, digest: string): void {
     const entry = this.#entryOf(stream);
+    if (entry === undefined) return;
     halfOf(entry, stream).digests[n] = digest;
     entry.history.offered(stream, n, digest);
   }
 
   #accepted(stream: string, n: number): void {
     const entry = this.#entryOf(stream);
+    if (entry === undefined) return;
     halfOf(entry, stream).accepted = n + 1;
     entry.history.accepted(stream, n);
   }
 
   #delivered(stream: string, n: number, digest: string): void {
     const entry = this.#entryOf(stream);
+    if (entry === undefined) return;
     const half = halfOf(entry, stream);
     // Killed between send() and its report: the message was accepted, as its arrival proves.
     if (n === half.accepted && n === half.digests.length - 1 && this.#dead.has(half.source ?? '')) this.#accepted(stream, n);
@@ -156,9 +163,11 @@ export class Ledger {
     this.#wrong.set(key, notes);
   }
 
-  #entryOf(stream: string): Entry {
-    const entry = this.#sessions.get(stream.split(' ', 1)[0] as string);
-    if (entry === undefined) throw new Error(`a report of stream '${stream}', which nobody has opened`);
+  /** @returns undefined where the session has had its verdict */
+  #entryOf(stream: string): Entry | undefined {
+    const id = stream.split(' ', 1)[0] as string;
+    const entry = this.#sessions.get(id);
+    if (entry === undefined && !this.#judged.has(id)) throw new Error(`a report of stream '${stream}', which nobody has opened`);
     return entry;
   }
 }
