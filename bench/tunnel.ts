@@ -84,6 +84,8 @@ try {
   start(process.execPath, ['--import', 'tsx', outlast, 'listen', String(tunnelMiddle), '--to', String(sink)]);
   start(process.execPath, ['--import', 'tsx', outlast, 'forward', String(tunnelIn), String(tunnelMiddle)]);
   for (const port of [socatIn, socatMiddle, tunnelMiddle, tunnelIn]) await up(port);
+  // What these looks have begun behind the entrances is over before the first sink listens.
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
   const [socats, tunnels]: [number[], number[]] = [[], []];
   // Round 0 warms up.
   for (let round = 0; round <= rounds; round++) {

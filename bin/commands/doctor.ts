@@ -270,6 +270,6 @@ async function within<T>(ms: number, awaited: Promise<T>): Promise<T | undefined
 }
 
 function mark(ok: boolean): string {
-  if (!process.stdout.isTTY) return ok ? 'ok  ' : 'FAIL';
+  if (!process.stdout.isTTY || process.env.NO_COLOR !== undefined) return ok ? 'ok  ' : 'FAIL';
   return ok ? '\x1b[32mok  \x1b[0m' : '\x1b[31mFAIL\x1b[0m';
 }
