@@ -45,6 +45,8 @@ export class TelnetClient {
   /** When the circuit was lost; null while there is one. */
   #offlineMs: number | null = null;
   #retryMs = 0;
+  /** The circuit was lost in the middle of a line: Enter belongs to it. */
+  #midLine = false;
   /** What was typed offline is old, and waits for a decision. */
   #asks = false;
   #sending = false;
@@ -204,17 +206,18 @@ export class TelnetClient {
   // ---------------------------------------------------------------- circuits
 
   #lost(): void {
+    if (this.#offlineMs === null) this.#midLine = !this.#escapes.lineBegins;
     this.#offlineMs ??= this.#now;
     this.#retryMs = this.#now;
-    this.#escapes.begin();
+    this.#escapes.open = true;
     this.#draw();
   }
 
   #found(): void {
     this.#offlineMs = null;
     this.#asks = this.#pending.asks(this.#now);
-    if (this.#asks) this.#escapes.begin();
-    else this.#release();
+    this.#escapes.open = this.#asks;
+    if (!this.#asks) this.#release();
     this.#draw();
     if (!this.#display.spoilt) return;
     this.#display.forgive();
@@ -248,6 +251,8 @@ export class TelnetClient {
     else if (key === 'c') {
       this.#pending.take();
       this.#asks = false;
+      this.#escapes.lineBegins = !this.#midLine;
+      this.#escapes.open = !online;
     } else if (online) {
       // The server knows this one: it ends what runs there. A server that does not hear is left all the same.
       this.#send(Buffer.from('~.'));
@@ -257,7 +262,7 @@ export class TelnetClient {
 
   /** Enter sends what waits; anything else is no answer. */
   #answered(bytes: Buffer): void {
-    this.#escapes.begin();
+    this.#escapes.open = true;
     if (bytes[0] === CR) {
       this.#release();
       if (bytes.length > 1) this.#send(bytes.subarray(1));
@@ -266,10 +271,11 @@ export class TelnetClient {
     }
   }
 
-  /** Typed with no circuit. Enter on an empty line is no input: it asks for a retry now. */
+  /** Typed with no circuit. Enter asks for a retry now; where our line says so, and no half line waits for it, it is nothing else. */
   #keep(bytes: Buffer): void {
     if (bytes.includes(CR)) this.#client.nudge();
-    if (this.#pending.bytes === 0 && bytes.length === 1 && bytes[0] === CR) return;
+    const retries = this.#pending.bytes === 0 && this.#display.shows && (!this.#midLine || this.#display.alternate);
+    if (retries && bytes.length === 1 && bytes[0] === CR) return;
     if (!this.#pending.add(bytes, this.#now)) void this.#terminal.write('\u0007');
   }
 

@@ -30,6 +30,16 @@ export class Display {
     return this.#spoilt;
   }
 
+  /** The client's own line is there to be read. */
+  get shows(): boolean {
+    return this.#drawn;
+  }
+
+  /** A program has the whole screen. */
+  get alternate(): boolean {
+    return this.#screen.alternate;
+  }
+
   /** A repaint was asked for. */
   forgive(): void {
     this.#spoilt = false;

@@ -11,6 +11,8 @@ const ALSO_BEGINS: readonly number[] = [0x03, 0x04, 0x15];
 
 export class Escapes {
   #lineBegin = true;
+  /** An escape may begin here although no line does. */
+  #open = false;
   /** A tilde was typed, and what follows decides. */
   #tilde = false;
 
@@ -19,9 +21,19 @@ export class Escapes {
     return this.#tilde;
   }
 
-  /** A line begins here, whatever was typed before. */
-  begin(): void {
-    this.#lineBegin = true;
+  /** Nothing was typed in this line so far. */
+  get lineBegins(): boolean {
+    return this.#lineBegin;
+  }
+
+  /** What was typed last never happened: the line is again as it was. */
+  set lineBegins(begins: boolean) {
+    this.#lineBegin = begins;
+  }
+
+  /** Lets the next key begin an escape, in the middle of a line as well; false: not any more. */
+  set open(open: boolean) {
+    this.#open = open;
   }
 
   /** @param keys The letters that are escapes now. */
@@ -41,12 +53,13 @@ export class Escapes {
         }
         // The tilde was held back, and may be of an earlier read.
         out.push({ kind: 'bytes', bytes: Buffer.from('~') });
-      } else if (byte === TILDE && this.#lineBegin) {
+      } else if (byte === TILDE && (this.#lineBegin || this.#open)) {
         if (at > from) out.push({ kind: 'bytes', bytes: bytes.subarray(from, at) });
         this.#tilde = true;
         from = at + 1;
         continue;
       }
+      this.#open = false;
       this.#lineBegin = byte === CR || byte === LF || ALSO_BEGINS.includes(byte);
     }
     if (from < bytes.length) out.push({ kind: 'bytes', bytes: bytes.subarray(from) });

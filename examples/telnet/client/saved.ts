@@ -141,8 +141,10 @@ function ownerOf(pid: number): string {
   }
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The name in parentheses may hold anything; the start is field 22, 20 behind it.
-    return `${pid} ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`;
+    // The name in parentheses may hold anything; behind it stand the state, and 18 fields on the start.
+    const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // A zombie is dead, although its number is still taken.
+    return state === 'Z' || state === 'X' ? '' : `${pid} ${fields[18]}`;
   } catch {
     return `${pid}`;
   }

@@ -54,10 +54,14 @@ export class Screen implements VtSink {
   get placed(): boolean {
     return this.#placed;
   }
-
   /** No sequence and no character is half written: something else may be written here. */
   get ground(): boolean {
     return this.#parser.ground;
+  }
+
+  /** A program has the whole screen: lines are not what is typed. */
+  get alternate(): boolean {
+    return this.#grid !== this.#main;
   }
 
   get cursor(): { readonly x: number; readonly y: number } {
@@ -114,7 +118,7 @@ export class Screen implements VtSink {
 
   #heldCell(): Cell | null {
     const row = this.#row(this.#y);
-    const last = row[this.columns - 1] ?? null;
+    const last = row.at(-1) ?? null;
     const cell = last?.width === 0 ? (row[this.columns - 2] ?? null) : last;
     // What scrolled away left an erased cell: a space looks the same, and moves the cursor behind it.
     return cell?.text === '' ? { ...cell, text: ' ' } : cell;
@@ -325,7 +329,7 @@ export class Screen implements VtSink {
   }
 
   #alternate(on: boolean, withCursor: boolean): void {
-    if (on === (this.#grid !== this.#main)) return;
+    if (on === this.alternate) return;
     if (on && withCursor) this.#saved = this.#state();
     [this.#saved, this.#savedOther] = [this.#savedOther, this.#saved];
     this.#grid = on ? new Grid(this.columns, this.rows, blank(this.#style.back)) : this.#main;

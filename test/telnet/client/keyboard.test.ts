@@ -39,10 +39,17 @@ describe('telnet client: escapes', () => {
     expect(typed('d.', '~x~d')).to.equal('~x~d');
   });
 
-  it('can be told that a line begins', () => {
+  it('can be let begin in the middle of a line, which does not make it another line', () => {
     const escapes = new Escapes();
     escapes.take(Buffer.from('half a li'), 'd');
-    escapes.begin();
+    escapes.open = true;
+    expect(escapes.lineBegins).to.equal(false);
+    expect(escapes.take(Buffer.from('~d'), 'd')).to.deep.equal([{ kind: 'escape', key: 'd' }]);
+    escapes.take(Buffer.from('x'), 'd');
+    escapes.open = true;
+    escapes.open = false;
+    expect(escapes.take(Buffer.from('~d'), 'd')).to.deep.equal([{ kind: 'bytes', bytes: Buffer.from('~d') }]);
+    escapes.lineBegins = true;
     expect(escapes.take(Buffer.from('~d'), 'd')).to.deep.equal([{ kind: 'escape', key: 'd' }]);
   });
 });
