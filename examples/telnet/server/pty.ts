@@ -47,8 +47,10 @@ export class Pty {
   #inputBytes = 0;
   #writing = false;
   #retry: NodeJS.Timeout | null = null;
+  #retryMs = FIRST_RETRY_MS;
   #onRoom: (() => void)[] = [];
   #over = false;
+  #closed = false;
 
   /** @throws Error where this platform has no such terminals, or the program cannot be started as this account */
   constructor(launch: Launch, size: WindowSize, events: PtyEvents) {
@@ -74,8 +76,9 @@ export class Pty {
     this.#child.once('error', () => this.#exited({ code: 127, signal: null }));
   }
 
+  /** 0 where the program could not be started. */
   get pid(): number {
-    return this.#child.pid ?? -1;
+    return this.#child.pid ?? 0;
   }
 
   /** Typed and not taken by the terminal yet. */
@@ -124,7 +127,7 @@ export class Pty {
   /** Signals whoever has the terminal, past any input that waits. */
   interrupt(): void {
     const group = foregroundGroup(this.pid);
-    if (group > 1) signal(-group, 'SIGINT');
+    signal(-group, 'SIGINT');
   }
 
   /** The user is gone for good. The session of a shell gets SIGHUP from the kernel when the terminal goes. */
@@ -133,7 +136,7 @@ export class Pty {
     signal(this.pid, 'SIGHUP');
     signal(this.pid, 'SIGCONT');
     const group = foregroundGroup(this.pid);
-    if (group > 1) signal(-group, 'SIGHUP');
+    signal(-group, 'SIGHUP');
   }
 
   kill(): void {
@@ -166,8 +169,6 @@ export class Pty {
     this.#writing = true;
     write(this.#master, next, 0, Math.min(next.length, WRITE_BYTES), null, (error, count) => this.#wrote(next, error, count));
   }
-
-  #retryMs = FIRST_RETRY_MS;
 
   #wrote(piece: Buffer, error: NodeJS.ErrnoException | null, count: number): void {
     this.#writing = false;
@@ -211,8 +212,6 @@ export class Pty {
     if (!this.#writing) this.#close();
     this.#events.exited(exit);
   }
-
-  #closed = false;
 
   #close(): void {
     if (this.#closed) return;
@@ -271,20 +270,23 @@ function remaining(master: number): Buffer[] {
   }
 }
 
-/** The process group that has the terminal of this process; -1 where it cannot be told. */
+/** The process group that has the terminal of this process; 0 where it cannot be told. */
 function foregroundGroup(pid: number): number {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     // The name, second of the fields, may hold anything but ends with the last parenthesis.
-    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[5]);
+    return Math.max(0, Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[5]) || 0);
   } catch {
-    return -1;
+    return 0;
   }
 }
 
-function signal(pid: number, name: NodeJS.Signals): void {
+/** @param to a process, or a process group where it is negative */
+function signal(to: number, name: NodeJS.Signals): void {
+  // 0 and -1 are all processes of ours, and all there are.
+  if (Math.abs(to) <= 1) return;
   try {
-    process.kill(pid, name);
+    process.kill(to, name);
   } catch {
     // It has gone by itself, or has become somebody else's.
   }

@@ -7,11 +7,11 @@ import { type Session, SessionServer } from 'outlast';
 import { type TelnetEvent, telnet } from '../telnet.ts';
 import { type Account, accountNamed, launchOf, ownAccount } from './account.ts';
 import { Attachment } from './attachment.ts';
-import type { AuditFacts, AuditLog } from './audit.ts';
+import type { AuditEvent, AuditFacts, AuditLog } from './audit.ts';
 import { type ConnectionFacts, TelnetConnection } from './connection.ts';
 import { TelnetListener } from './listener.ts';
 import { type LoggedIn, login } from './login.ts';
-import { type Choice, chooseSession, plainManner } from './menu.ts';
+import { type Choice, chooseSession, type Manner, plainManner } from './menu.ts';
 import { Prompter } from './prompter.ts';
 import type { Shell, SizePolicy } from './shell.ts';
 import { Shells } from './shells.ts';
@@ -88,6 +88,8 @@ export class TelnetServer implements AsyncDisposable {
   readonly #resumable: SessionServer<TelnetEvent>;
   readonly #listener: TelnetListener;
   readonly #connections: Set<TelnetConnection> = new Set();
+  /** Those that an attachment speaks with. */
+  readonly #attached: WeakSet<TelnetConnection> = new WeakSet();
   /** Not logged in yet, by address. */
   readonly #logins: Map<string, number> = new Map();
 
@@ -148,6 +150,8 @@ export class TelnetServer implements AsyncDisposable {
   /** Hangs up all sessions, and ends. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listener.stop();
+    // First whoever could still begin a session.
+    for (const connection of this.#connections) if (!this.#attached.has(connection)) connection.close();
     await this.#shells[Symbol.asyncDispose]();
     // Clients are told how their sessions ended, and have a moment to hear it.
     for (const connection of this.#connections) connection.close();
@@ -157,8 +161,8 @@ export class TelnetServer implements AsyncDisposable {
     await this.#listener[Symbol.asyncDispose]();
   }
 
-  #audit(...entry: Parameters<AuditLog['write']>): void {
-    this.#options.audit.write(...entry);
+  #audit(event: AuditEvent, facts: AuditFacts): void {
+    this.#options.audit.write(event, facts);
   }
 
   #refused(socket: Socket, why: string): void {
@@ -176,8 +180,7 @@ export class TelnetServer implements AsyncDisposable {
 
   async #serve(session: Session<TelnetEvent>, facts: ConnectionFacts): Promise<void> {
     const { remoteAddress: address, transport } = facts.circuit;
-    const log = (event: Parameters<AuditLog['write']>[0], more: AuditFacts = {}): void =>
-      this.#audit(event, { connection: session.id.slice(0, 8), address, ...more });
+    const log: Log = (event, more = {}) => this.#audit(event, { connection: session.id.slice(0, 8), address, ...more });
     const connection = new TelnetConnection(session, facts, (limit) => log('suspicious', { limit }));
     this.#connections.add(connection);
     session.once('close', () => this.#connections.delete(connection));
@@ -209,8 +212,6 @@ export class TelnetServer implements AsyncDisposable {
       if (!this.#attached.has(connection)) connection.close();
     }
   }
-
-  readonly #attached: WeakSet<TelnetConnection> = new WeakSet();
 
   /** Counts somebody who has not logged in. @returns what takes that back; null where there are too many */
   #enter(address: string): (() => void) | null {
@@ -260,7 +261,7 @@ export class TelnetServer implements AsyncDisposable {
     return this.#shells.create(user.name, name, launch, connection.size);
   }
 
-  #attach(connection: TelnetConnection, prompter: Prompter, shell: Shell, manner: 'take' | 'join' | 'watch', log: Log): void {
+  #attach(connection: TelnetConnection, prompter: Prompter, shell: Shell, manner: Manner, log: Log): void {
     const by = connection.facts.circuit.remoteAddress || 'this machine';
     if (manner === 'take' && shell.viewers.size > 0) shell.takeOver(by);
     if (shell.ended) throw new Error('that session has just ended');
@@ -279,7 +280,7 @@ export class TelnetServer implements AsyncDisposable {
   }
 }
 
-type Log = (event: Parameters<AuditLog['write']>[0], more?: AuditFacts) => void;
+type Log = (event: AuditEvent, more?: AuditFacts) => void;
 
 function checkSafety({ host = '127.0.0.1', tls, insecure = false, allowRoot = false }: TelnetServerOptions): void {
   const isLocal = host === 'localhost' || host === '::1' || /^127\./.test(host);
