@@ -7,6 +7,7 @@ import { Redis } from 'ioredis';
 import { type Session, SessionClient, SessionServer } from 'outlast';
 import { lines } from 'outlast/framing/lines';
 import { redisStore } from 'outlast/stores/redis';
+import { freePort } from '../support/free-port.ts';
 import { eventually } from '../support/net.ts';
 import { RedisServer } from '../support/redis-server.ts';
 
@@ -75,7 +76,7 @@ describe('Redis with an older state', function () {
   beforeEach(async () => {
     redis = await RedisServer.start({ appendonly: 'no' });
     node = new Node(redis);
-    port = await node.listen(0);
+    port = await node.listen(await freePort());
     client = new SessionClient({ framing: lines(), port });
     session = await client.open();
     answers = [];

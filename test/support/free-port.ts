@@ -1,13 +1,20 @@
-// A free port of loopback, for programs that cannot be told to take any.
+// A free port of loopback, for programs that cannot be told to take any, and for servers that come back to the port they had.
 
-import { once } from 'node:events';
 import { createServer } from 'node:net';
 
-/** A port that nobody has now. */
+/**
+ * A port that nobody has now. Below those that the kernel gives to outgoing connections (from 32,768 on): one of these could take the port
+ * while its server is away.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!free) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
