@@ -126,8 +126,7 @@ export class Pty {
 
   /** Signals whoever has the terminal, past any input that waits. */
   interrupt(): void {
-    const group = foregroundGroup(this.pid);
-    signal(-group, 'SIGINT');
+    signal(-foregroundGroup(this.pid), 'SIGINT');
   }
 
   /** The user is gone for good. The session of a shell gets SIGHUP from the kernel when the terminal goes. */
@@ -135,8 +134,7 @@ export class Pty {
     if (this.#over) return;
     signal(this.pid, 'SIGHUP');
     signal(this.pid, 'SIGCONT');
-    const group = foregroundGroup(this.pid);
-    signal(-group, 'SIGHUP');
+    signal(-foregroundGroup(this.pid), 'SIGHUP');
   }
 
   kill(): void {
