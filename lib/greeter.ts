@@ -200,7 +200,11 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
 
   find(id: string): Live<Message> | Provisional | Tombstone | undefined {
     const now = this.#now;
-    return this.registry.live.get(id) ?? this.registry.findProvisional(id, now) ?? this.registry.findTombstone(id, now);
+    // All three are asked, whichever knows it: the time must not tell who exists.
+    const live = this.registry.live.get(id);
+    const provisional = this.registry.findProvisional(id, now);
+    const tombstone = this.registry.findTombstone(id, now);
+    return live ?? provisional ?? tombstone;
   }
 
   /** The RESUME of its peer is being judged: until the verdict it does not expire. */

@@ -28,7 +28,7 @@ import { METADATA_MOST_BYTES } from './options.ts';
 import type { Known, Live, Provisional } from './registry.ts';
 import type { Restorer } from './restorer.ts';
 import { Alarm } from './runtime.ts';
-import { verifyNobody } from './security/keys.ts';
+import { keysOfNobody, type MacLabel } from './security/keys.ts';
 
 /** flight: the first one has not come. deciding: a hook is asked. confirm, proof: that frame is awaited. over: decided. */
 type Phase = 'flight' | 'deciding' | 'confirm' | 'proof' | 'over';
@@ -197,9 +197,15 @@ export class Greeting<Message> implements CircuitOwner {
   }
 
   #vouchesFor(known: Known | undefined, flight: ResumeFlight, bytes: Buffer): boolean {
-    const parts = [macInput(bytes)];
-    if (known === undefined) return verifyNobody('resume', parts, this.#greeter.bindingOf(this.#circuit), flight.mac);
-    return known.keys.verify('resume', parts, this.#binding(known), flight.mac);
+    return this.#verify('resume', known, [macInput(bytes)], flight.mac);
+  }
+
+  /** The same steps for who exists and who does not, down to the last branch: the time must not tell. */
+  #verify(label: MacLabel, known: Known | undefined, parts: readonly Buffer[], mac: Buffer): boolean {
+    const keys = known === undefined ? keysOfNobody() : known.keys;
+    const binding = this.#greeter.bindingOf(this.#circuit);
+    const good = keys.verify(label, parts, known === undefined || known.bound ? binding : undefined, mac);
+    return good && known !== undefined;
   }
 
   #ask(flight: ResumeFlight, bytes: Buffer, known: Known | undefined): void {
@@ -233,9 +239,7 @@ export class Greeting<Message> implements CircuitOwner {
     if (mac === null) return;
     const { known, bytes, challenge } = asked;
     const parts = [bytes, challenge as Buffer];
-    const binding = known === undefined ? this.#greeter.bindingOf(this.#circuit) : this.#binding(known);
-    const good = known === undefined ? verifyNobody('proof', parts, binding, mac) : known.keys.verify('proof', parts, binding, mac);
-    this.#vouched(good ? asked : { ...asked, known: undefined });
+    this.#vouched(this.#verify('proof', known, parts, mac) ? asked : { ...asked, known: undefined });
   }
 
   async #authorize(asked: Vouched): Promise<void> {

@@ -10,13 +10,13 @@ import {
   deriveKeys,
   EphemeralKey,
   generateKeyPair,
+  keysOfNobody,
   type MacLabel,
   parsePsk,
   SessionKeys,
   sharedSecret,
   type TlsChannel,
   tlsSecrets,
-  verifyNobody,
 } from '../../lib/security/keys.ts';
 
 const labels: readonly MacLabel[] = ['opened', 'confirm', 'resume', 'proof', 'resumed', 'rejected'];
@@ -182,8 +182,9 @@ describe('security/keys: MACs', () => {
   });
 
   it('never says yes for nobody', () => {
-    for (const label of labels) expect(verifyNobody(label, parts, undefined, keys.mac(label, parts, undefined))).to.equal(false);
-    expect(verifyNobody('resume', parts, binding, Buffer.alloc(3))).to.equal(false);
+    for (const label of labels) expect(keysOfNobody().verify(label, parts, undefined, keys.mac(label, parts, undefined))).to.equal(false);
+    expect(keysOfNobody().bytes().equals(Buffer.alloc(64))).to.equal(false);
+    expect(keysOfNobody()).to.equal(keysOfNobody());
   });
 
   it('goes into a record and back, by copy', () => {
