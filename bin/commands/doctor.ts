@@ -57,6 +57,7 @@ class Found extends Error {
 const ANSWER_MS = 5_000;
 /** A refusal is not told while the first connection still serves: time is the only sign. */
 const RESUME_MS = 6_000;
+const GOODBYE_MS = 1_000;
 const ROUND_TRIPS = 20;
 const HEARTBEAT_MOST_MS = 300_000;
 
@@ -82,7 +83,8 @@ class Examination {
       try {
         await this.#withSession(client);
       } finally {
-        for (const session of client.sessions) session.destroy();
+        // In order, so that the other end has nothing to report.
+        for (const session of client.sessions) await session.close({ timeoutMs: GOODBYE_MS }).catch(() => session.destroy());
       }
     } catch (error) {
       if (!(error instanceof Found)) throw error;

@@ -36,8 +36,7 @@ SIGTERM takes no new connections and waits for the open ones, SIGHUP reads the c
   run: async (given) => {
     const where = place('LOCALPORT', given.word(0), 0);
     const entrance = new Entrance(given, where);
-    await entrance.open(where);
-    return await entrance.life.over;
+    return await entrance.life.through(() => entrance.open(where));
   },
 };
 
@@ -80,6 +79,8 @@ class Entrance implements Service {
       });
     }
     const bound = showPlace(await bind(this.#server, where));
+    // Too many open files, for example: one connection is not taken, the others go on.
+    this.#server.on('error', (error) => this.#log.tell('error', error.message, { error: error.message }));
     this.#log.tell('listening', `listening on ${bound}, connections go through ${showPlace(this.#there)}`, { on: bound });
   }
 

@@ -47,8 +47,7 @@ Listens on this machine only unless HOST says otherwise. SIGTERM drains, SIGHUP 
   run: async (given) => {
     const where = place('PORT', given.word(0), 0);
     const gate = new Gate(given, where);
-    await gate.open(where);
-    return await gate.life.over;
+    return await gate.life.through(() => gate.open(where));
   },
 };
 
@@ -73,6 +72,7 @@ class Gate implements Service {
     const risk = riskOf(given, where, `open connections to ${this.#targets.names.join(', ')} through it`);
     if (risk !== undefined) this.#log.tell('risk', `WARNING: ${risk}`, { risk });
     this.#server.on('session', (session) => this.#begin(session));
+    this.#server.on('error', (error) => this.#log.tell('error', error.message, { error: error.message }));
     this.#server.on('rejected', (error, { remoteAddress }) =>
       this.#log.tell('rejected', `turned ${remoteAddress || 'a client'} away: ${error.message}`, { code: error.code, peer: remoteAddress }),
     );

@@ -13,8 +13,7 @@ export interface Service {
 }
 
 export class Life {
-  /** The exit code. */
-  readonly over: Promise<number>;
+  readonly #over: Promise<number>;
   readonly #service: Service;
   readonly #log: Log;
   #draining = false;
@@ -28,10 +27,21 @@ export class Life {
   constructor(service: Service, log: Log) {
     this.#service = service;
     this.#log = log;
-    this.over = new Promise((resolve) => {
+    this.#over = new Promise((resolve) => {
       this.#end = resolve;
     });
     for (const [signal, handler] of Object.entries(this.#handlers)) process.on(signal, handler);
+  }
+
+  /** Opens the service and resolves with the exit code when it is over. What fails to open leaves nothing behind. */
+  async through(open: () => Promise<void>): Promise<number> {
+    try {
+      await open();
+    } catch (error) {
+      await this.#service.stop();
+      throw error;
+    }
+    return await this.#over;
   }
 
   drain(): void {

@@ -1,7 +1,7 @@
 // What an operator has: the control socket with `outlast top`, and `outlast doctor` before each of the faults that it knows.
 
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -86,9 +86,13 @@ describe('outlast top', function () {
 
   it('does not take the control socket of a process that lives', async () => {
     const path = join(folder, 'taken.sock');
-    await using _running = await Running.listening(['listen', '0', '--to', '22', '--control', path]);
+    await using running = await Running.listening(['listen', '0', '--to', '22', '--control', path]);
     const { code, stderr } = await run(['listen', '0', '--to', '22', '--control', path]);
     expect([code, stderr.includes('EADDRINUSE')]).to.deep.equal([1, true]);
+    // Nor does it leave one behind where it cannot listen.
+    const other = join(folder, 'other.sock');
+    const second = await run(['listen', String(running.port), '--to', '22', '--control', other]);
+    expect([second.code, second.stderr.includes('EADDRINUSE'), existsSync(other)]).to.deep.equal([1, true, false]);
   });
 
   it('draws a line for each session', () => {
@@ -143,8 +147,9 @@ describe('outlast doctor', function () {
     expect([ok, code]).to.deep.equal([true, 0]);
     expect(findings[2]?.text).to.contain('TLSv1.3, heartbeat 1.0 s, held for 1 min');
     expect(findings[3]?.text).to.contain(`target 127.0.0.1:${service.port} answers`);
-    // It is a session without a target's connection beyond the look at it.
+    // It is a session without a target's connection beyond the look at it, and ends in order.
     expect(service.sockets.length).to.equal(1);
+    expect(far.events.filter(({ event }) => event === 'closed')).to.deep.equal([]);
   });
 
   it('tells TLS on one side only, whichever it is', async () => {
