@@ -62,7 +62,7 @@ export class Faults {
     if (nowMs < this.darkUntilMs) return { kind: 'refused', delayMs: Math.min(100, this.darkUntilMs - nowMs) };
     if (this.prompt) {
       this.prompt = false;
-      return { kind: 'server', fate: this.#fate(), delayMs: 0 };
+      return { kind: 'server', fate: unharmed, delayMs: 0 };
     }
     // What is to happen to two processes happens to a session that is there.
     if (!resuming && apart(this.#plan.family)) return { kind: 'server', fate: unharmed, delayMs: 0 };

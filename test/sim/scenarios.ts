@@ -174,7 +174,7 @@ function outages(world: World): void {
       if (faults.healed || races-- <= 0) return;
       // The handshake takes its time: a race is what begins before the hold time is over and ends behind it.
       const { delayMs, jitterMs } = plan.network;
-      const aheadMs = delayMs + faults.pick([0, jitterMs, jitterMs + plan.authorizeMs / 2, plan.authorizeMs]);
+      const aheadMs = delayMs + jitterMs + faults.pick([0, plan.authorizeMs / 4, plan.authorizeMs / 2, plan.authorizeMs]);
       clock.coverage.count('outage of the hold time ±2 ms');
       faults.darkUntilMs = clock.nowMs + plan.holdMs + faults.integer(-2, 2) - aheadMs;
       faults.prompt = true;
