@@ -232,7 +232,7 @@ export const canaries: readonly Canary[] = [
         file: 'lib/driver.ts',
         find: 'if (this.#flusher.circuit !== null && this.settings.bare) this.#flusher.circuit.held = core.wantsPause;',
         replace:
-          'if (this.#flusher.circuit !== null && !this.#flusher.frozen) this.#flusher.circuit.held = core.inbound.inbox.waiting >= core.limits.inboxMessages;',
+          'if (this.#flusher.circuit !== null && !this.#flusher.frozen) this.#flusher.circuit.held = core.inbound.received - core.inbound.cursor >= core.inbound.window / 2;',
       },
     ],
   },
@@ -356,36 +356,6 @@ export const canaries: readonly Canary[] = [
           '    core.outbound.egress.clear();',
         ),
         replace: code('    core.inbound.inbox.clear();', '    core.outbound.egress.clear();', '    this.#host.ended(this, cause);'),
-      },
-    ],
-  },
-  {
-    name: 'record forgets that END was acked',
-    why: 'a process that goes on from a record waits for an ack that it has had, and cannot end clean',
-    edits: [{ file: 'lib/core/snapshot.ts', find: '  if (snapshot.finAcked) outbound.peerAcked = snapshot.fin + 1;', replace: '' }],
-  },
-  {
-    name: 'done side believes UNKNOWN',
-    why: 'a dialing side that is done goes at the first wrong answer, and its peer waits for the last ACK in vain',
-    edits: [
-      {
-        file: 'lib/dialer.ts',
-        find: '    if (this.#driver.circuit === null) this.#unknown++;',
-        replace: code(
-          "    if (this.#driver.core.state === 'finishing' || this.#driver.core.state === 'lingering') return this.#conclude(error);",
-          '    if (this.#driver.circuit === null) this.#unknown++;',
-        ),
-      },
-    ],
-  },
-  {
-    name: 'share of the dead',
-    why: 'a session that ended while it was being touched takes its share of the memory budget again, and never gives it back',
-    edits: [
-      {
-        file: 'lib/driver.ts',
-        find: code('    // A listener, a handler or the host may have ended the session meanwhile.', '    if (this.#ended) return;'),
-        replace: '',
       },
     ],
   },
