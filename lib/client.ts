@@ -91,12 +91,11 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
    */
   async open(options: OpenOptions = {}): Promise<Session<Message>> {
     const { retry = false, signal, key } = options;
-    if (key !== undefined) {
-      const taken = await this.#takeUp(key, signal);
-      if (taken !== undefined) return taken;
-    }
     for (let round = 0; ; round++) {
       if (this.#closed) throw new SessionError('ERR_CLOSED', 'open() on a client that was closed');
+      // In each round: the last write of a process that was killed may arrive late.
+      const taken = key === undefined ? undefined : await this.#takeUp(key, signal);
+      if (taken !== undefined) return taken;
       const errors: SessionError[] = [];
       for (const [place, address] of this.#addresses.entries()) {
         try {

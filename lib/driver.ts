@@ -105,6 +105,8 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   destroy(error: Error | null): void {
     if (this.#ended) return;
     const { cause, code } = destroyCause(error);
+    // Only its memory is wanted: what is in the store can be taken up again.
+    if (cause.code === 'ERR_MEMORY_BUDGET' && this.durable?.abandon() === true) return this.lost(cause);
     this.fail(code, cause, error?.message ?? '');
   }
 
@@ -208,10 +210,8 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
 
   /** Gives up a circuit that is frozen. @returns whether there was one */
   dropFrozen(cause: SessionError): boolean {
-    const { circuit, frozen } = this.#flusher;
-    if (circuit === null || !frozen) return false;
-    circuit.destroy();
-    this.#detach(cause, false);
+    if (this.#flusher.circuit === null || !this.#flusher.frozen) return false;
+    this.cut(cause);
     return true;
   }
 

@@ -121,8 +121,9 @@ export class Restorer<Message> {
   }
 
   async #claimForeign(id: string, flight: ResumeFlight, circuit: CircuitInfo): Promise<Refusal | null> {
-    const { durability, settings } = this.#options;
+    const { durability, settings, registry } = this.#options;
     const { store, owner, mode } = durability;
+    if (registry.live.size >= settings.limits.sessions) return { code: RejectCode.BUSY, detail: { reason: 'at a limit' } };
     const { generation, instance, positions } = flight;
     const exclusive = mode === 'detach';
     const keepMs = durability.keepMs(settings.holdMs);

@@ -216,9 +216,10 @@ export class Committer<Message> {
     }
   }
 
-  /** This process lets go: from here on nothing is written. */
-  abandon(): void {
+  /** This process lets go: from here on nothing is written. @returns true, since another may take the session up */
+  abandon(): true {
     this.#over = true;
+    return true;
   }
 
   // ---------------------------------------------------------------- the store

@@ -168,6 +168,21 @@ describe('a durable server', () => {
     await second.end();
   });
 
+  it('is short of memory: a session in the store gives its memory back and goes on later', async () => {
+    const node = new SummingNode(memoryStore());
+    const port = await node.listen(0);
+    const { client, session, answers } = await open(port);
+    session.send('1');
+    await session.flushed();
+    node.sessions[0]?.destroy(new SessionError('ERR_MEMORY_BUDGET', 'as the budget does'));
+    session.send('2');
+    await session.flushed();
+    expect([node.sessions.length, node.sessions[1]?.restored]).to.deep.equal([2, true]);
+    await client.close();
+    expect(answers).to.deep.equal(sumTo(2));
+    await node.end();
+  });
+
   it('tells every process how a session ended', async () => {
     const store = memoryStore();
     const [one, two] = [new SummingNode(store), new SummingNode(store)];
