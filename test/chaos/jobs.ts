@@ -20,8 +20,8 @@ const stops: readonly Stop[] = [
   ...(['near', 'far', 'both'] as const).map((who) => ({ who, ms: SILENCE_MS + 2_000, holdMs: 120_000, expires: false })),
   ...(['near', 'far', 'both'] as const).map((who) => ({ who, ms: 3_000, holdMs: 120_000, expires: false })),
   // The accepting side was away itself, and gives the other one time to come back.
-  { who: 'far', ms: SILENCE_MS + 2_000, holdMs: 1_000, expires: false },
-  { who: 'near', ms: SILENCE_MS + 5_000, holdMs: 1_000, expires: true },
+  { who: 'far', ms: SILENCE_MS + 2_000, holdMs: 3_000, expires: false },
+  { who: 'near', ms: SILENCE_MS + 13_000, holdMs: 3_000, expires: true },
 ];
 
 /** About 72 of 100 go through a proxy, 20 kill a process, 8 stop one. */

@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { Random } from '../../../lib/testing/random.ts';
 import { installMissing } from '../../../scripts/debian.ts';
 import type { HostProcess } from '../host-process.ts';
-import { inOrder, optionsOf, SILENCE_MS, talkOf, untilOpened } from '../scenarios.ts';
+import { hasty, inOrder, optionsOf, SILENCE_MS, talkOf, untilOpened } from '../scenarios.ts';
 import { Stage } from '../stage.ts';
 import { Network, type Node, Refused, refusalOf } from './network.ts';
 
@@ -178,7 +178,7 @@ async function play(
   const key = place.client.name;
   const scene = { key, seed, stage, near, far };
   const random = new Random(seed);
-  const options = { ...optionsOf(random, 120_000), ...(trouble.patience === undefined ? {} : { heartbeatMs: 15_000 }) };
+  const options = { ...hasty(optionsOf(random, 120_000)), ...(trouble.patience === undefined ? {} : { heartbeatMs: 15_000 }) };
   const talk = { ...talkOf(random, seed, options), mostBytes: 60_000 };
   const host = place.server.address;
   try {
