@@ -9,7 +9,7 @@ export const telnet: Command = {
   name: 'telnet',
   summary: 'a terminal over a session: the telnet client that keeps its place',
   usage: ['telnet [USER@]HOST[:PORT]'],
-  about: `Logs in to the telnet server of this project (npm run telnet:server), and stays: an outage is a line at the bottom of the
+  about: `Logs in to the telnet server of this project (npm run telnet), and stays: an outage is a line at the bottom of the
 screen, and a client that was killed or detached is taken up again by the same command. Keys at the beginning of a line:
 ~d detaches, ~. hangs up, ~? lists the others; offline, Enter tries at once and ~c drops what was typed.`,
   examples: [['outlast telnet -l alice+work --tls gate:2323', "alice's shell called work, encrypted"]],
