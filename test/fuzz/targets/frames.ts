@@ -261,6 +261,9 @@ function seeds(): Buffer[] {
   const cut = [Buffer.of(Op.CIRCUIT, Op.SEND | (3 << 3), Op.CIRCUIT | (16 << 3), 0, 128, 0, 0, 128, Op.WRITE)];
   const late = [Op.TIME | (4 << 3), Op.WRITE, Op.TIME | (5 << 3), Op.WRITE, Op.TIME | (6 << 3), Op.TIME | (7 << 3)];
   const endless = Buffer.of(Op.DATA, 8, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4);
+  // One byte further than the stream, and more than the window: unread empty messages.
+  const gap = Buffer.of(Op.DATA | (31 << 3), 3, 1, 2, 3);
+  const unread = Buffer.concat([Buffer.of(Op.DATA, 255), Buffer.alloc(255)]);
   const half = Buffer.concat([Buffer.of(Op.DATA, 6, 0, 0, 0, 5, 1, 2), bytes(end(6))]);
   const faults = Buffer.concat([0, 1, 2].map(() => Buffer.concat([bytes(frame(0)), Buffer.of(Op.CIRCUIT | (16 << 3), 0, 128, 0, 0, 128)])));
   const done = [Buffer.of(Op.CIRCUIT | (31 << 3), Op.WRITE), bytes(end(0), ack(1, WINDOW + 1)), Buffer.of(Op.WRITE, Op.CIRCUIT)];
@@ -271,6 +274,8 @@ function seeds(): Buffer[] {
       [...honest, Buffer.from(late)],
       [endless, ...cut],
       [half],
+      [gap],
+      [unread, unread],
       [faults],
       done,
       [Buffer.of(Op.CIRCUIT | (30 << 3)), ...honest, ...ended],
