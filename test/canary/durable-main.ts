@@ -11,7 +11,7 @@ import { durableCanaries } from './durable.ts';
 import { plant } from './plant.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const SEEDS_MOST = 1_000;
+const SEEDS_MOST = 2_000;
 
 /** @returns the first failure, or undefined where it survived */
 function judge(canary: Canary): string | undefined {
