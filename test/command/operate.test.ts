@@ -1,6 +1,5 @@
 // What an operator has: the control socket with `outlast top`, and `outlast doctor` before each of the faults that it knows.
 
-import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +10,7 @@ import { ControlClient, type Listing, type Row } from '../../bin/tunnel/control.
 import { lines } from '../../lib/framing/lines.ts';
 import { SessionServer } from '../../lib/index.ts';
 import { eventually } from '../support/net.ts';
-import { dialed, ending, Running, run, Service } from './support.ts';
+import { dialed, ending, heard, Running, run, Service } from './support.ts';
 
 const pem = (name: string): string => fileURLToPath(new URL(`../fixtures/${name}.pem`, import.meta.url));
 const serverFlags = ['--tls', '--cert', pem('server-cert'), '--key', pem('server-key')];
@@ -48,7 +47,7 @@ describe('outlast top', function () {
     const programs = await Promise.all([dialed(near.port), dialed(near.port)]);
     for (const program of programs) {
       program.write('x');
-      await once(program, 'data');
+      await heard(program, near, far);
     }
     const control = await ControlClient.open(path);
     const list = (): Promise<Listing> => control.ask<Listing>({ do: 'list' });

@@ -138,6 +138,15 @@ export async function dialed(port: number): Promise<Socket> {
   return socket;
 }
 
+/** The next bytes. Where none come the error has the events of the tunnel's end, which say why. */
+export async function heard(socket: Socket, ...ends: readonly Running[]): Promise<string> {
+  try {
+    return String((await once(socket, 'data'))[0]);
+  } catch (cause) {
+    throw new Error(`${(cause as Error).message}: ${JSON.stringify(ends.map(({ events }) => events))}`, { cause });
+  }
+}
+
 /** All that comes, and how it ends: 'end', or the code of the error. */
 export async function ending(socket: Socket): Promise<{ readonly bytes: Buffer; readonly how: string }> {
   const chunks: Buffer[] = [];
