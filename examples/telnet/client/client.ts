@@ -24,6 +24,8 @@ const TICK_MS = 250;
 const HANG_UP_MS = 2_000;
 /** Largest piece of what is typed that goes into the session at once. */
 const PIECE_BYTES = 16_384;
+/** What stands in the line beside what is typed. */
+const TEXT_COLUMNS = 44;
 const CTRL_C = 0x03;
 const CR = 0x0d;
 
@@ -352,7 +354,9 @@ export class TelnetClient {
   #draw(): void {
     const now = this.#now;
     const { columns } = this.#terminal.size;
-    const typed = this.#display.secret ? '•'.repeat(Math.min(8, this.#pending.bytes)) : this.#pending.shown(Math.max(0, columns - 66));
+    const typed = this.#display.secret
+      ? '•'.repeat(Math.min(8, this.#pending.bytes))
+      : this.#pending.shown(Math.max(0, columns - TEXT_COLUMNS));
     if (this.#asks) this.#display.show(questionLine(this.#pending.ageMs(now), typed));
     else if (this.#offlineMs === null || this.#left !== null) this.#display.show(null);
     else if (now - this.#offlineMs >= SHOW_AFTER_MS || this.#pending.bytes > 0)

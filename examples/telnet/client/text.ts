@@ -4,12 +4,13 @@ import type { SessionError, SessionErrorCode } from 'outlast';
 
 export function offlineLine(offlineMs: number, retryInMs: number, typed: string): string {
   const retry = retryInMs < 1_000 ? 'retrying' : `retry in ${Math.ceil(retryInMs / 1_000)} s`;
-  const waiting = typed === '' ? '' : `; typed: ${typed} (~c drops it)`;
-  return `offline ${span(offlineMs)}, ${retry}; Enter now, ~. quit, ~d detach${waiting}`;
+  const state = `offline ${span(offlineMs)}, ${retry}`;
+  // What is typed needs the room more than what was there to be read before.
+  return typed === '' ? `${state}; Enter now, ~. quit, ~d detach` : `${state}; ~c drops: ${typed}`;
 }
 
 export function questionLine(ageMs: number, typed: string): string {
-  return `typed ${span(ageMs)} ago: ${typed} — Enter sends it, ~c throws it away`;
+  return `typed ${span(ageMs)} ago; Enter sends, ~c drops: ${typed}`;
 }
 
 export function span(ms: number): string {
