@@ -65,7 +65,10 @@ export class Network implements AsyncDisposable {
     await this.at(ROUTER, 'nft', 'add', 'table', 'ip', table);
     await this.at(ROUTER, 'nft', 'delete', 'table', 'ip', table);
     const rule = `ip saddr ${node.subnet} snat to ${address}`;
-    await this.at(ROUTER, 'nft', `table ip ${table} { chain post { type nat hook postrouting priority 100; ${rule}\n }\n }`);
+    // Nothing comes in that does not belong to a connection from within: else the server's next packet would make one.
+    const guard = `chain guard { type filter hook forward priority 0; ip daddr ${node.subnet} ct state new drop\n }`;
+    const post = `chain post { type nat hook postrouting priority 100; ${rule}\n }`;
+    await this.at(ROUTER, 'nft', `table ip ${table} { ${guard}\n ${post}\n }`);
     await this.at(ROUTER, 'conntrack', '-D', '-s', node.address).catch(nothingToDelete);
   }
 
