@@ -160,7 +160,8 @@ describe('telnet server: floods', function () {
         await new Promise((resolve) => setTimeout(resolve, 50));
         return (shell?.outputBytes ?? 0) - before;
       };
-      while ((await stopped()) > 0);
+      // Not only slow for a moment: the program waits.
+      while ((await stopped()) > 0 || ![...(shell?.viewers ?? [])].some((viewer) => viewer.holdsUp));
       interrupt();
       await eventually(() => shell?.screen.lastLine === PROMPT.trimEnd());
       peer.socket.resume();
