@@ -91,16 +91,18 @@ describe('secrets', () => {
     });
   }
 
-  it('are in nothing that NODE_DEBUG prints', function () {
+  it('are in nothing that NODE_DEBUG prints, and in no string of the heap', function () {
     this.timeout(30_000);
     const path = fileURLToPath(new URL('../support/secretive-process.ts', import.meta.url));
-    const args = ['--import', 'tsx', path, PSK.toString('hex'), CREDENTIALS];
-    const { stdout, stderr, status } = spawnSync(process.execPath, args, {
+    const { stdout, stderr, status } = spawnSync(process.execPath, ['--import', 'tsx', path], {
       env: { ...process.env, NODE_DEBUG: 'outlast' },
+      input: Buffer.concat([PSK, Buffer.from(CREDENTIALS)]),
       encoding: 'utf8',
     });
     expect(status, stderr).to.equal(0);
-    const { id, keys } = JSON.parse(stdout) as { id: string; keys: string };
+    const { id, keys, searched, found } = JSON.parse(stdout) as { id: string; keys: string; searched: number; found: string[] };
+    expect(searched).to.be.greaterThan(1000);
+    expect(found).to.deep.equal([]);
     expect(stderr)
       .to.match(/OUTLAST \d+: open/)
       .and.to.include(id);
