@@ -16,7 +16,7 @@ export interface GuestOptions {
   readonly size: WindowSize;
   /** All that a server may learn of the environment (CVE-2026-32772: other clients tell what they were not asked to). */
   readonly environment: ReadonlyMap<string, string>;
-  /** `states` of the process that had this session before. Default: nothing is in effect. */
+  /** `states` of the guest that had this session before. Default: nothing is in effect. */
   readonly states?: Uint8Array;
 }
 
@@ -44,7 +44,7 @@ export class Guest {
     this.#states = new OptionStates(options.states);
   }
 
-  /** For another process that goes on with this conversation. */
+  /** For another guest that goes on with this conversation. */
   get states(): Uint8Array {
     return this.#states.bytes;
   }
