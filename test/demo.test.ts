@@ -1,4 +1,4 @@
-// The demo as a user runs it, made short: it passes over cuts, and it notices a message that is lost, doubled or changed.
+// The demo as a user runs it, made short: it passes over cuts and killed processes, and it notices a message that is lost, doubled or changed.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -41,6 +41,31 @@ describe('demo', function () {
       expect(code).to.equal(1);
       expect(lines.find((text) => text.startsWith('lines: '))).to.match(line);
       expect(lines.join('\n')).to.contain('DIFFERENT');
+    });
+  }
+
+  it('passes although server and client are killed and the session moves (--durable)', async () => {
+    const { code, lines } = await demo('--durable', '--rounds', '2');
+    const text = lines.join('\n');
+    expect(lines.at(-1), text).to.match(
+      /^passed: every number acted once and was answered once, in order \(2 servers killed, 2 moves, 2 clients killed, \d+ cuts\)$/,
+    );
+    expect(code).to.equal(0);
+    const [, sent, right] = /^(\d+) numbers sent, their sum is (\d+)$/m.exec(text) ?? [];
+    expect(Number(sent)).to.be.above(2_000);
+    for (const end of ['server', 'client']) expect(lines).to.contain(`  ${end}: ${sent} acted, 0 doubled, 0 lost, sum ${right}  equal`);
+  });
+
+  const counted = { lose: /, 0 doubled, 1 lost, /, double: /, 1 doubled, 0 lost, /, change: /, 1 doubled, 1 lost, / };
+  for (const [how, line] of Object.entries(counted)) {
+    it(`fails where one number is spoiled (--durable, ${how})`, async () => {
+      const { code, lines } = await demo('--durable', '--rounds', '0', '--spoil', how);
+      expect(lines.at(-1)).to.match(/^FAILED: accounts differ /);
+      expect(code).to.equal(1);
+      for (const end of ['server', 'client'])
+        expect(lines.find((text) => text.startsWith(`  ${end}: `)))
+          .to.match(line)
+          .and.to.match(/DIFFERENT$/);
     });
   }
 });

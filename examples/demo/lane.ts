@@ -5,6 +5,8 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Framing, type Session, SessionClient, type SessionError, SessionServer } from 'outlast';
 import { ChaosProxy, type Plan, type Random } from 'outlast/testing';
+import { HEARTBEAT_MS, redialSoon } from './haste.ts';
+import type { Spoil } from './spoil.ts';
 import { ReceivedTally, SentTally } from './tally.ts';
 
 export interface LaneOptions {
@@ -16,12 +18,9 @@ export interface LaneOptions {
   readonly bytesPerSecond: number;
   readonly seed: number;
   /** What the receiver is handed in place of a message: that message, unless the demo spoils it to show that it would notice. */
-  readonly spoil: (message: Buffer, index: number) => readonly Buffer[];
+  readonly spoil: Spoil;
 }
 
-/** The demo cuts far more often than a network does, and does not wait for a redial that backs off. */
-const NUDGE_MS = 100;
-const HEARTBEAT_MS = 1_000;
 const CATCH_UP_MS = 50;
 
 export class Lane {
@@ -41,9 +40,7 @@ export class Lane {
     this.proxy = proxy;
     this.#client = client;
     [this.#session, this.#peer] = ends;
-    client.on('retry', ({ delayMs, session }) => {
-      if (delayMs > NUDGE_MS) setTimeout(() => session.state === 'detached' && client.nudge(), NUDGE_MS);
-    });
+    redialSoon(client);
   }
 
   static async open(options: LaneOptions): Promise<Lane> {

@@ -1,24 +1,20 @@
 // npm run demo [-- FILE] [--cuts N] [--seed N] [--spoil lose|double|change]
 // Two sessions over real loopback sockets, a file as lines from client to server and as 64 KiB blocks from server to client, while a
 // proxy between them cuts circuits in the middle of the traffic. Ends with the SHA-256 of both ends; exit code 1 if anything differs.
+// With --durable [--rounds N] processes are killed as well: see durable/stage.ts.
 
 import { relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { lengthPrefix } from 'outlast/framing/length-prefix';
 import { lines } from 'outlast/framing/lines';
+import { runDurable } from './durable/run.ts';
 import { Lane } from './lane.ts';
 import { blocksOf, findMaterial, linesOf } from './material.ts';
 import { Screen, verdict } from './screen.ts';
-
-const spoilers: Readonly<Record<string, (message: Buffer) => readonly Buffer[]>> = {
-  nothing: (message) => [message],
-  lose: () => [],
-  double: (message) => [message, message],
-  change: (message) => [Buffer.from(message).fill((message.at(-1) ?? 0) ^ 1, message.length - 1)],
-};
+import { spoilerOf } from './spoil.ts';
+import { lineOf } from './view.ts';
 
 const MIB = 1024 * 1024;
-const SPOILED_INDEX = 20;
 const POLL_MS = 50;
 /** Without a terminal nobody is there to stop it. */
 const LONGEST_MS = 50_000;
@@ -39,18 +35,22 @@ const options = {
   cuts: { type: 'string', default: '50' },
   seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   spoil: { type: 'string', default: 'nothing' },
+  durable: { type: 'boolean', default: false },
+  rounds: { type: 'string', default: '4' },
 } as const;
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
-  const spoiler = spoilers[values.spoil];
-  if (spoiler === undefined) throw new Error(`--spoil takes ${Object.keys(spoilers).join(', ')}`);
+  const spoil = spoilerOf(values.spoil);
   const seed = whole('seed', values.seed);
+  if (values.durable) {
+    process.exitCode = (await runDurable({ seed, rounds: whole('rounds', values.rounds), spoil: values.spoil })) ? 0 : 1;
+    return;
+  }
   const cutsWanted = whole('cuts', values.cuts);
   const material = await findMaterial(positionals[0]);
   const fileBytes = material.bytes.length;
   const shared = { bytesPerSecond: Math.max(4 * MIB, Math.ceil(fileBytes / 15)), seed };
-  const spoil = (message: Buffer, index: number): readonly Buffer[] => (index === SPOILED_INDEX ? spoiler(message) : [message]);
   const up = { ...shared, name: 'lines', framing: lines({ encoding: 'buffer' }), direction: 'up', spoil } as const;
   const down = { ...shared, name: 'blocks', framing: lengthPrefix(), direction: 'down', seed: seed + 1 } as const;
   const lanes = await Promise.all([
@@ -60,7 +60,7 @@ async function main(): Promise<void> {
   console.log(`${relative(process.cwd(), material.name)} (${(fileBytes / MIB).toFixed(1)} MiB, seed ${seed})`);
   console.log('lines go from the client to the server, blocks of 64 KiB from the server to the client, over a network that is cut');
   const run: Run = { lanes, cutsWanted, fileBytes, startedMs: performance.now(), manual: false, over: false };
-  const screen = new Screen(lanes);
+  const screen = new Screen((wide) => lineOf(lanes, performance.now() - run.startedMs, wide));
   if (Screen.keys((key) => press(run, key))) console.log('keys: c cut · h half-open · k kill and restart the proxies · q quit');
   const watching = watch(run);
   try {

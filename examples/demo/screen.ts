@@ -1,20 +1,19 @@
 // The demo's terminal: one line that is drawn again and again, and keys. Without a terminal: a line now and then, and no keys.
 
 import { styleText } from 'node:util';
-import type { Lane } from './lane.ts';
 
 const DRAW_MS = 100;
 const LOG_MS = 2_000;
 const WIDE_COLUMNS = 160;
 
 export class Screen {
-  readonly #lanes: readonly Lane[];
-  readonly #startedMs: number = performance.now();
+  readonly #text: (wide: boolean) => string;
   readonly #terminal: boolean = process.stdout.isTTY === true;
   readonly #timer: NodeJS.Timeout;
 
-  constructor(lanes: readonly Lane[]) {
-    this.#lanes = lanes;
+  /** @param text what to show now; `wide` where there is room for more than 160 columns */
+  constructor(text: (wide: boolean) => string) {
+    this.#text = text;
     this.#timer = setInterval(() => this.#draw(), this.#terminal ? DRAW_MS : LOG_MS);
   }
 
@@ -51,35 +50,14 @@ export class Screen {
     const { columns } = process.stdout;
     process.stdout.write(`\r${colour(this.#text(columns > WIDE_COLUMNS).slice(0, columns - 1))}\u001b[K`);
   }
-
-  #text(wide: boolean): string {
-    const lanes = this.#lanes;
-    const nowMs = performance.now();
-    const sum = (count: (lane: Lane) => number): number => lanes.reduce((total, lane) => total + count(lane), 0);
-    const gapMs = Math.max(...lanes.map((lane) => lane.received.longestGapMs(nowMs)));
-    const rttMs = Math.max(0, ...lanes.map((lane) => lane.rttMs).filter((ms) => !Number.isNaN(ms)));
-    const light = (lane: Lane): string => (lane.attached ? '●' : '○');
-    return [
-      `${((nowMs - this.#startedMs) / 1000).toFixed(1).padStart(4)} s`,
-      ...(wide
-        ? lanes.map((lane) => `${light(lane)} ${lane.options.name} ${lane.sent.count} sent ${lane.received.count} received`)
-        : [`${lanes.map(light).join('')} ${sum((lane) => lane.sent.count)} sent ${sum((lane) => lane.received.count)} received`]),
-      `${wide ? 'duplicates' : 'dup'} ${sum((lane) => lane.received.duplicates)}`,
-      `lost ${sum((lane) => lane.received.lost)}`,
-      `cuts ${sum((lane) => lane.proxy.stats.cuts)}`,
-      `resumes ${sum((lane) => lane.resumes)}`,
-      `${wide ? 'longest ' : ''}gap ${(gapMs / 1000).toFixed(1)} s`,
-      `RTT ${rttMs.toFixed(0)} ms`,
-    ].join(wide ? '  ' : ' ');
-  }
 }
 
 function colour(text: string): string {
   return text
     .replaceAll('●', styleText('green', '●'))
     .replaceAll('○', styleText('red', '○'))
-    .replaceAll(/(dup\w*|lost) 0/g, (found) => styleText('green', found))
-    .replaceAll(/(dup\w*|lost) [1-9]\d*/g, (found) => styleText('red', found));
+    .replaceAll(/(dup\w*|doubled|lost) 0/g, (found) => styleText('green', found))
+    .replaceAll(/(dup\w*|doubled|lost) [1-9]\d*/g, (found) => styleText('red', found));
 }
 
 /** A verdict, in colour where there is a terminal. */
