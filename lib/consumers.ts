@@ -3,7 +3,7 @@
 import type { SessionCore } from './core/session-core.ts';
 import { CloseCode } from './core/wire.ts';
 import { SessionError } from './errors.ts';
-import type { Runtime } from './runtime.ts';
+import type { Turns } from './turns.ts';
 
 export interface Consumer {
   /** Messages may be ready. Called once per chunk, not per message. */
@@ -25,14 +25,8 @@ export interface Source<Message> {
   applicationFailed(error: unknown): void;
   /** The consumer is gone, and another may come. */
   released(consumer: Consumer): void;
-  readonly settings: { readonly runtime: Pick<Runtime, 'yield'> };
+  readonly settings: { readonly turns: Turns };
 }
-
-/**
- * Messages handed out before others get a turn: a peer that fills a window with empty messages would stop the process for as long as
- * the application takes for half a million of them. A read of honest messages brings fewer.
- */
-const MESSAGES_PER_TURN = 2048;
 
 /** Makes the message that the core moved to; a codec that cannot (bad JSON) ends the session. */
 function take<Message>(source: Source<Message>): { readonly message: Message } | null {
@@ -51,6 +45,9 @@ export function framingFailed<Message>(source: Source<Message>, error: unknown):
   source.settled();
 }
 
+/** Takes the next item, of at most so many messages; null where none is here. */
+type Pull<Message, Item> = (source: Source<Message>, most: number) => { readonly item: Item; readonly messages: number } | null;
+
 interface Waiter<T> {
   readonly resolve: (result: IteratorResult<T, undefined>) => void;
   readonly reject: (error: SessionError) => void;
@@ -59,19 +56,18 @@ interface Waiter<T> {
 /** `for await` over messages, or over batches of them: asking for the next one consumes what was handed out before. */
 export class IteratorConsumer<Message, Item> implements Consumer, AsyncIterableIterator<Item, undefined> {
   readonly #source: Source<Message>;
-  readonly #pull: (source: Source<Message>) => { readonly item: Item } | null;
-  readonly #itemsPerTurn: number;
-  #items = 0;
+  readonly #pull: Pull<Message, Item>;
+  /** Messages until others get a turn. */
+  #left: number;
   #resting = false;
   #waiters: Waiter<Item>[] = [];
   #over = false;
   #error: SessionError | undefined;
 
-  /** @param itemMessages messages in an item, at most */
-  constructor(source: Source<Message>, pull: (source: Source<Message>) => { readonly item: Item } | null, itemMessages = 1) {
+  constructor(source: Source<Message>, pull: Pull<Message, Item>) {
     this.#source = source;
     this.#pull = pull;
-    this.#itemsPerTurn = Math.ceil(MESSAGES_PER_TURN / itemMessages);
+    this.#left = source.settings.turns.first;
   }
 
   [Symbol.asyncIterator](): this {
@@ -80,13 +76,12 @@ export class IteratorConsumer<Message, Item> implements Consumer, AsyncIterableI
 
   next(): Promise<IteratorResult<Item, undefined>> {
     this.#consume();
-    if (this.#items >= this.#itemsPerTurn) {
-      this.#resting = true;
-      this.#source.settings.runtime.yield(rested, this);
+    if (this.#left <= 0) {
+      this.#rest();
     } else if (this.#waiters.length === 0 && !this.#over) {
-      const pulled = this.#pull(this.#source);
+      const pulled = this.#pull(this.#source, this.#left);
       if (pulled !== null) {
-        this.#items++;
+        this.#left -= pulled.messages;
         return Promise.resolve({ value: pulled.item, done: false });
       }
       // Nothing is left: what was consumed is told now, and it may have been the last.
@@ -110,7 +105,7 @@ export class IteratorConsumer<Message, Item> implements Consumer, AsyncIterableI
 
   /** @internal Others had their turn. */
   rested(): void {
-    this.#items = 0;
+    this.#left = this.#source.settings.turns.next();
     this.#resting = false;
     this.wake();
   }
@@ -119,9 +114,10 @@ export class IteratorConsumer<Message, Item> implements Consumer, AsyncIterableI
     // One turn may bring many chunks.
     if (this.#resting) return;
     while (this.#waiters.length > 0 && !this.#over) {
-      const pulled = this.#pull(this.#source);
+      if (this.#left <= 0) return this.#rest();
+      const pulled = this.#pull(this.#source, this.#left);
       if (pulled === null) break;
-      this.#items++;
+      this.#left -= pulled.messages;
       this.#waiters.shift()?.resolve({ value: pulled.item, done: false });
       // Several next() calls wait: each consumes what was handed out before it.
       if (this.#waiters.length > 0) this.#consume();
@@ -145,6 +141,11 @@ export class IteratorConsumer<Message, Item> implements Consumer, AsyncIterableI
     });
   }
 
+  #rest(): void {
+    if (!this.#resting) this.#source.settings.turns.rest(this);
+    this.#resting = true;
+  }
+
   #consume(): void {
     const { inbound } = this.#source.core;
     if (!inbound.inProgress) return;
@@ -166,18 +167,22 @@ export class IteratorConsumer<Message, Item> implements Consumer, AsyncIterableI
   }
 }
 
-export function pullOne<Message>(source: Source<Message>): { readonly item: Message } | null {
+export function pullOne<Message>(source: Source<Message>): { readonly item: Message; readonly messages: number } | null {
   if (!source.core.inbound.next()) return null;
   const taken = take(source);
-  return taken === null ? null : { item: taken.message };
+  return taken === null ? null : { item: taken.message, messages: 1 };
 }
 
-export function pullBatch<Message>(source: Source<Message>): { readonly item: readonly Message[] } | null {
+export function pullBatch<Message>(
+  source: Source<Message>,
+  most: number,
+): { readonly item: readonly Message[]; readonly messages: number } | null {
   const { inbound } = source.core;
   const batch: Message[] = [];
   const { inbox } = inbound;
   // What is here already, and never a wait for more.
-  while (batch.length < source.core.limits.batchMessages) {
+  const room = Math.min(most, source.core.limits.batchMessages);
+  while (batch.length < room) {
     const before = inbox.endOffset;
     if (!inbound.next()) break;
     try {
@@ -192,7 +197,7 @@ export function pullBatch<Message>(source: Source<Message>): { readonly item: re
       return null;
     }
   }
-  return batch.length === 0 ? null : { item: batch };
+  return batch.length === 0 ? null : { item: batch, messages: batch.length };
 }
 
 /** receive(): one handler call at a time, consumed when it returns or its promise resolves. */
@@ -202,13 +207,14 @@ export class HandlerConsumer<Message> implements Consumer {
   #resolved: (() => void) | null = null;
   #rejected: ((error: unknown) => void) | null = null;
   /** Messages until others get a turn: promises that are resolved already let nobody else run. */
-  #left = MESSAGES_PER_TURN;
+  #left: number;
   #busy = false;
   #over = false;
 
   constructor(source: Source<Message>, handler: (message: Message) => unknown) {
     this.#source = source;
     this.#handler = handler;
+    this.#left = source.settings.turns.first;
   }
 
   wake(): void {
@@ -237,13 +243,13 @@ export class HandlerConsumer<Message> implements Consumer {
       inbound.consume();
     }
     this.#busy = this.#left === 0;
-    if (this.#busy) this.#source.settings.runtime.yield(rested, this);
+    if (this.#busy) this.#source.settings.turns.rest(this);
     if (inbound.inbox.endOffset > from) this.#source.settled();
   }
 
   /** @internal Others had their turn. */
   rested(): void {
-    this.#left = MESSAGES_PER_TURN;
+    this.#left = this.#source.settings.turns.next();
     this.#busy = false;
     this.wake();
   }
@@ -306,10 +312,6 @@ export class RangeConsumer<Message> implements Consumer {
   ended(): void {
     this.#over = true;
   }
-}
-
-function rested(consumer: { rested(): void }): void {
-  consumer.rested();
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {

@@ -2,19 +2,22 @@
 import type { SessionCore } from './core/session-core.ts';
 import type { Loss } from './errors.ts';
 
-/** Counts, and empties the inbox: what was not handed out by now never will be. */
+/** Empties the inbox: what was not handed out by now never will be. */
 export function lossOf<Message>(core: SessionCore<Message>): Loss {
   const { inbound, outbound, finalsExact, framing, limits } = core;
   const held = outbound.unconfirmed(framing.decoder(limits));
   const dataEnd = inbound.peerEnd >= 0 ? inbound.peerEnd : inbound.received;
   const undeliveredBytes = inbound.discarding ? inbound.discardedBytes : Math.max(0, dataEnd - inbound.inbox.endOffset);
+  const undelivered = inbound.inbox.clear();
   return {
     get unconfirmed() {
       return held.messages;
     },
     unconfirmedBytes: held.bytes,
     exact: finalsExact,
-    undelivered: inbound.inbox.clear(),
+    get undelivered() {
+      return undelivered();
+    },
     undeliveredBytes,
   };
 }

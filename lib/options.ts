@@ -10,6 +10,7 @@ import type { Framing } from './framing/framing.ts';
 import { processRuntime, type Runtime } from './runtime.ts';
 import { parsePsk } from './security/keys.ts';
 import type { Store } from './stores/store.ts';
+import { Turns } from './turns.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -240,6 +241,7 @@ export interface Settings<Message> {
   /** The same with what only the core looks at. */
   readonly coreLimits: CoreLimits;
   readonly runtime: Runtime;
+  readonly turns: Turns;
 }
 
 /** @throws SessionError ERR_INVALID_OPTION that names the option, its value and its range. */
@@ -258,6 +260,7 @@ export function parseShared<Message>(options: SharedOptions<Message>): Settings<
       `${limits.messageBytes} plus ${FRAMING_OVERHEAD_BYTES} of framing must fit the window of ${window}`,
     );
   }
+  const runtime = options.runtime ?? processRuntime;
   return Object.freeze({
     framing,
     heartbeatMs: integer('heartbeatMs', options.heartbeatMs ?? 15_000, HEARTBEAT_MS.min, HEARTBEAT_MS.max),
@@ -269,7 +272,8 @@ export function parseShared<Message>(options: SharedOptions<Message>): Settings<
     durability: parseDurability(options),
     limits,
     coreLimits: Object.freeze({ ...limits, checkLent: process.env.NODE_ENV === 'development' }),
-    runtime: options.runtime ?? processRuntime,
+    runtime,
+    turns: new Turns(runtime),
   });
 }
 

@@ -242,9 +242,7 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
 
   /** Arrays of the messages that one read brought, at most limits.batchMessages; asking for the next consumes all of the one before. */
   batches(): AsyncIterableIterator<readonly Message[], undefined> {
-    return this.#driver.consume(
-      new IteratorConsumer<Message, readonly Message[]>(this.#driver, pullBatch, this.#driver.core.limits.batchMessages),
-    );
+    return this.#driver.consume(new IteratorConsumer<Message, readonly Message[]>(this.#driver, pullBatch));
   }
 
   /** Calls `handler` with one message at a time. Consumed when it returns or its promise resolves; if it fails, the session ends. */

@@ -131,14 +131,32 @@ export class Inbox<Message> implements RangeSink {
     if (!this.#found) this.#foundBuffer = EMPTY;
   }
 
-  /** Drops everything that was not handed out. @returns how many messages were complete. */
-  clear(): number {
-    let messages = 0;
-    while (this.next()) messages++;
+  /**
+   * Drops everything that was not handed out, for good.
+   * @returns how many messages of it were complete, counted when that is asked: there may be half a million, and most ends are only logged
+   */
+  clear(): () => number {
+    const { decoder } = this;
+    const left = this.#parts;
+    let messages = this.#found ? 1 : 0;
     this.#parts = [];
     this.#borrowed = 0;
+    this.#found = false;
     this.rest();
-    return messages;
+    const counter: RangeSink = {
+      range() {
+        messages++;
+        return true;
+      },
+    };
+    return () => {
+      try {
+        for (const { buffer, start, end } of left.splice(0)) decoder.decode(buffer, start, end, counter);
+      } catch {
+        // Behind a fault there are no messages.
+      }
+      return messages;
+    };
   }
 
   #find(): boolean {

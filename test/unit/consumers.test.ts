@@ -8,6 +8,7 @@ import { SessionError } from '../../lib/errors.ts';
 import { json } from '../../lib/framing/json.ts';
 import { lines } from '../../lib/framing/lines.ts';
 import { processRuntime } from '../../lib/runtime.ts';
+import { Turns } from '../../lib/turns.ts';
 import { attachedLines, coreOf, data, end, FRESH, give } from '../support/cores.ts';
 
 /** What the driver does around a core and its consumer, and nothing else. */
@@ -15,15 +16,16 @@ class Host<Message> implements Source<Message> {
   readonly core: SessionCore<Message>;
   consumer: Consumer | null = null;
   readonly failures: unknown[] = [];
-  readonly settings = { runtime: processRuntime };
+  readonly settings: { readonly turns: Turns };
   released(): void {
     this.consumer = null;
   }
   #offset = 0;
   #told = false;
 
-  constructor(core: SessionCore<Message>) {
+  constructor(core: SessionCore<Message>, turns: Turns = new Turns(processRuntime)) {
     this.core = core;
+    this.settings = { turns };
   }
 
   settled(): void {
@@ -365,7 +367,7 @@ describe('turns', () => {
       for await (const _ of source.use(new IteratorConsumer<string, string>(source, pullOne))) seen();
     },
     batches: async (source, seen) => {
-      for await (const batch of source.use(new IteratorConsumer<string, readonly string[]>(source, pullBatch, 1024))) batch.forEach(seen);
+      for await (const batch of source.use(new IteratorConsumer<string, readonly string[]>(source, pullBatch))) batch.forEach(seen);
     },
     'receive()': (source, seen) => source.use(new HandlerConsumer(source, seen)),
     'receive() with promises': (source, seen) => source.use(new HandlerConsumer(source, () => Promise.resolve().then(seen))),
@@ -384,6 +386,24 @@ describe('turns', () => {
       }
       expect(others.length).to.be.within(8, 12);
       expect(Math.max(...others.map((count, at) => count - (others[at - 1] ?? 0)))).to.be.at.most(3 * 1024);
+    });
+
+    it(`${name}: a crowd takes no longer between turns than one`, async () => {
+      const shared = new Turns(processRuntime);
+      let seen = 0;
+      for (let left = 50; left > 0; left--) {
+        const source = new Host(attachedLines('accept'), shared);
+        read(source, () => seen++);
+        source.arrive('\n'.repeat(10_000));
+      }
+      // What each has before it rests for the first time is over.
+      await turn();
+      let most = 0;
+      for (let before = seen; seen < 500_000; before = seen) {
+        await turn();
+        most = Math.max(most, seen - before);
+      }
+      expect(most).to.be.within(1000, 4096);
     });
   }
 });
