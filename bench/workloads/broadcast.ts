@@ -9,15 +9,17 @@ import type { Side } from './sides.ts';
 const OUTSTANDING = 8;
 
 export const broadcast: Side = {
-  async serve(peer: Peer, { bytes = 0 }: Options): Promise<Serving> {
+  async serve(peer: Peer, { bytes = 0, count = 0 }: Options): Promise<Serving> {
     const source = new Source(bytes, OUTSTANDING * 4);
     const links: Link[] = [];
     let taken = 0;
+    let started = false;
     let stopped = false;
     let pumping = false;
     const pump = (): void => {
       pumping = false;
-      if (stopped || source.made - taken >= OUTSTANDING) return;
+      // A client may be connected before its server knows.
+      if (!started || stopped || links.length < count || source.made - taken >= OUTSTANDING) return;
       const message = source.next();
       if (serving.broadcast !== undefined) serving.broadcast(message);
       else for (const link of links) link.send(message);
@@ -30,6 +32,7 @@ export const broadcast: Side = {
     };
     const serving = await peer.serve((link) => {
       links.push(link);
+      again();
       return {
         take(message, start) {
           taken = numberOf(message, start);
@@ -41,8 +44,9 @@ export const broadcast: Side = {
     return {
       endpoint: serving.endpoint,
       async ask(question) {
-        if (question === 'start') again();
+        if (question === 'start') started = true;
         else stopped = true;
+        again();
         return { sent: source.made, links: links.length };
       },
       async finish() {
