@@ -93,4 +93,10 @@ export const peers: readonly PeerInfo[] = [
   peer('mqtt, QoS 1', 'mqtt', '1', [...all, 'W6'], ['mqtt', 'aedes']),
   peer('grpc', 'grpc', '', all, ['@grpc/grpc-js']),
   peer('zeromq', 'zeromq', '', [...streams, 'W4'], ['zeromq']),
+  peer('rsocket', 'rsocket', 'plain', all, ['rsocket-core', 'rsocket-tcp-client', 'rsocket-tcp-server']),
+  peer('rsocket, resume', 'rsocket', 'resume', all, ['rsocket-core', 'rsocket-tcp-client', 'rsocket-tcp-server']),
+  peer('river', 'river', '', [...all, 'W6'], ['@replit/river']),
+  peer('yamux', 'yamux', '', all, ['@chainsafe/libp2p-yamux']),
+  peer('nats', 'nats', '', [...streams, 'W5', 'W7'], ['nats']),
+  peer('net-ipc', 'net-ipc', '', all, ['net-ipc', 'msgpackr']),
 ];

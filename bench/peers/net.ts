@@ -6,12 +6,11 @@ import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, connect as tlsConnect } from 'node:tls';
 import { certificate } from '../certificate.ts';
+import { deframer, framed, LARGE_BYTES } from '../frames.ts';
 import type { Endpoint, Link, Peer, Serving, Taker } from '../peer.ts';
 
 const SLAB_BYTES = 65_536;
 const HIGH_WATER_BYTES = 65_536;
-/** From here on a payload is written by reference. */
-const LARGE_BYTES = 16_384;
 
 class TunedLink implements Link {
   readonly #socket: Socket;
@@ -92,49 +91,12 @@ class NaiveLink implements Link {
   }
 
   send(message: Buffer): boolean {
-    const frame = Buffer.allocUnsafe(4 + message.length);
-    frame.writeUInt32BE(message.length, 0);
-    message.copy(frame, 4);
-    return this.#socket.write(frame);
+    return this.#socket.write(framed(message));
   }
 
   close(): void {
     this.#socket.destroy();
   }
-}
-
-/** Cuts chunks at their lengths; what is left of one is put in front of the next. */
-function deframe(socket: Socket, taker: Taker): void {
-  let carry: Buffer | null = null;
-  let large: Buffer | null = null;
-  let largeBytes = 0;
-  socket.on('data', (chunk: Buffer) => {
-    let at = 0;
-    if (large !== null) {
-      const taken = chunk.copy(large, largeBytes);
-      largeBytes += taken;
-      if (largeBytes < large.length) return;
-      taker.take(large, 0, large.length);
-      large = null;
-      at = taken;
-    }
-    const bytes: Buffer = carry === null ? chunk : Buffer.concat([carry, chunk]);
-    carry = null;
-    while (bytes.length - at >= 4) {
-      const length =
-        ((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number);
-      if (bytes.length - at - 4 < length) {
-        if (length < LARGE_BYTES) break;
-        large = Buffer.allocUnsafeSlow(length);
-        largeBytes = bytes.copy(large, 0, at + 4);
-        return;
-      }
-      const message = bytes.subarray(at + 4, at + 4 + length);
-      taker.take(message, 0, length);
-      at += 4 + length;
-    }
-    if (at < bytes.length) carry = bytes.subarray(at);
-  });
 }
 
 export function make(variant: string): Peer {
@@ -152,7 +114,7 @@ export function make(variant: string): Peer {
         let taker: Taker;
         const link = linkOf(socket, () => taker);
         taker = accept(link);
-        deframe(socket, taker);
+        socket.on('data', deframer(taker));
       };
       const keys = tls ? await certificate() : undefined;
       const server: Server =
@@ -172,7 +134,7 @@ export function make(variant: string): Peer {
       const address = { port, host: '127.0.0.1', noDelay: true };
       const socket = extra === undefined ? connect(address) : tlsConnect({ ...address, ca: extra, servername: 'localhost' });
       await once(socket, extra === undefined ? 'connect' : 'secureConnect');
-      deframe(socket, taker);
+      socket.on('data', deframer(taker));
       return linkOf(socket, () => taker);
     },
   };
