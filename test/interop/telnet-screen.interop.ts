@@ -45,6 +45,8 @@ async function compare(tmux: Tmux, name: string, harm: (name: string, before: st
     await tmux.becomes(window, before);
     // What comes next works on the right screen as well.
     for (const key of end) tmux.keys(window, key);
+    // A program that ends throws away some of what is typed ahead.
+    await tmux.sees(window, /ready\$ *$/m);
     tmux.keys(window, 'clear', 'Enter');
   }
 }

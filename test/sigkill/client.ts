@@ -1,6 +1,8 @@
 // A client process of the SIGKILL run: sends whole numbers in order and checks each answer, with its place in both in session.data.
-// argv: port, kind and place of its store, how many numbers. Prints its progress, and the result when all answers are there.
+// argv: port, kind and place of its store, how many numbers. Prints its progress, and the result when all answers are there. On stdin comes
+// how far it may go for now.
 
+import { createInterface } from 'node:readline';
 import { SessionClient } from '../../lib/client.ts';
 import { lines } from '../../lib/framing/lines.ts';
 import type { Session } from '../../lib/session.ts';
@@ -16,6 +18,7 @@ const [port, kind, place, count] = process.argv.slice(2) as [string, string, str
 const most = Number(count);
 const BURST = 250;
 const AHEAD = 4 * BURST;
+let allowed = 0;
 
 const client = new SessionClient({ framing: lines(), port: Number(port), store: await openStore(kind, place) });
 const session: Session<string> = await client.open({ key: 'sum', retry: true });
@@ -38,12 +41,15 @@ session.receive((line) => {
   if (seen + 1 === most) finish();
   else tell();
 });
-tell();
+createInterface({ input: process.stdin }).on('line', (line) => {
+  allowed = Number(line);
+  tell();
+});
 
 /** Some more, as long as not too many answers are due: the sends and the new place are one boundary. */
 function tell(): void {
   let { told } = progress();
-  if (told >= most || told - progress().seen > AHEAD - BURST) return;
+  if (told >= allowed || told - progress().seen > AHEAD - BURST) return;
   for (let left = BURST; left > 0 && told < most; left--) session.send(String(told++));
   session.data = { ...progress(), told };
 }

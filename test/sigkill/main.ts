@@ -13,7 +13,7 @@ const { seen, sum, serverKills, clientKills, broken } = await runSigkill({
 });
 const right = (messages * (messages - 1)) / 2;
 for (const line of broken) console.log(`  ${line}`);
-const good = seen === messages && sum === right && broken.length === 0;
+const good = seen === messages && sum === right && broken.length === 0 && serverKills + clientKills === kills;
 console.log(`${serverKills} server and ${clientKills} client processes killed in ${((performance.now() - began) / 1000).toFixed(0)} s`);
 console.log(`${seen} messages, sum ${sum}, ${right} is right: ${good ? '1 passed, 0 failed' : '0 passed, 1 failed'}`);
 if (!good) process.exitCode = 1;

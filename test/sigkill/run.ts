@@ -12,7 +12,7 @@ import { freePort } from '../support/free-port.ts';
 
 export interface SigkillOptions {
   readonly messages: number;
-  /** At most; the messages may be through before. */
+  /** Spread over the messages: after each the client may go on to the next. */
   readonly kills: number;
   readonly seed: number;
   readonly note?: (line: string) => void;
@@ -38,6 +38,7 @@ class Role {
   kills: number = 0;
   /** It has told that it works. */
   ready: boolean = false;
+  #order = '';
 
   constructor(file: string, argv: readonly string[], onLine: (line: string) => void) {
     this.#file = fileURLToPath(new URL(file, import.meta.url));
@@ -47,9 +48,12 @@ class Role {
 
   start(): void {
     if (this.#stopped) return;
-    const child = spawn(process.execPath, ['--import', 'tsx', this.#file, ...this.#argv], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, ['--import', 'tsx', this.#file, ...this.#argv], { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#child = child;
     this.ready = false;
+    // What is written to one that was killed is lost with it.
+    child.stdin.on('error', () => {});
+    child.stdin.write(this.#order);
     createInterface({ input: child.stdout }).on('line', (line) => {
       if (line.startsWith('ready') && this.#child === child) this.ready = true;
       this.#onLine(line);
@@ -59,6 +63,12 @@ class Role {
       if (signal === 'SIGKILL') this.start();
       else if (code !== 0) this.#onLine(`BROKEN ${this.#file} exits with ${code}`);
     });
+  }
+
+  /** Told to this process, and to every one that follows. */
+  set order(line: string) {
+    this.#order = `${line}\n`;
+    this.#child?.stdin?.write(this.#order);
   }
 
   kill(): void {
@@ -106,7 +116,9 @@ export async function runSigkill(options: SigkillOptions): Promise<SigkillResult
     while (!condition() && performance.now() < untilMs) await new Promise<void>((resolve) => (wake = resolve));
     clearTimeout(stop);
   };
+  const slice = messages / (kills + 1);
   try {
+    client.order = String(slice);
     server.start();
     client.start();
     // A server killed before it has a record of the session that it has just confirmed ends it: that is no crash of a session.
@@ -114,10 +126,11 @@ export async function runSigkill(options: SigkillOptions): Promise<SigkillResult
     for (let left = kills; left > 0 && !over(); left--) {
       // In the middle of work: both run, and have done so for a moment.
       await until(() => (server.ready && client.ready) || over(), 30_000);
-      await until(over, random.integer(0, 500));
+      await until(over, random.integer(0, 100));
       if (over()) break;
       if (random.chance(0.6)) server.kill();
       else client.kill();
+      client.order = String(slice * (kills - left + 2));
       if (left % 10 === 0) note(`${kills - left} kills, ${reached} of ${messages} messages`);
     }
     await until(over, 300_000);
