@@ -37,7 +37,7 @@ session.receive((line) => {
     process.exit(3);
   }
   session.data = { ...progress(), seen: seen + 1, sum: sum + seen };
-  if ((seen + 1) % 1_000 === 0) console.log(`at ${seen + 1}`);
+  if (seen === 0 || (seen + 1) % BURST === 0) console.log(`at ${seen + 1}`);
   if (seen + 1 === most) finish();
   else tell();
 });

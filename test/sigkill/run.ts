@@ -111,9 +111,12 @@ export async function runSigkill(options: SigkillOptions): Promise<SigkillResult
   });
   const over = (): boolean => result !== null || broken.length > 0;
   const until = async (condition: () => boolean, ms: number): Promise<void> => {
-    const stop = setTimeout(() => wake(), ms);
-    const untilMs = performance.now() + ms;
-    while (!condition() && performance.now() < untilMs) await new Promise<void>((resolve) => (wake = resolve));
+    let late = false;
+    const stop = setTimeout(() => {
+      late = true;
+      wake();
+    }, ms);
+    while (!condition() && !late) await new Promise<void>((resolve) => (wake = resolve));
     clearTimeout(stop);
   };
   const slice = messages / (kills + 1);
