@@ -9,6 +9,7 @@ import type { RedisClient } from '../../lib/stores/internal/redis-client.ts';
 import { redisStore } from '../../lib/stores/redis.ts';
 import type { Store } from '../../lib/stores/store.ts';
 import { storeContract } from '../contract/store.ts';
+import { freePort } from '../support/free-port.ts';
 import { fencesSleeper, Owner, survivesKills } from '../support/owner-process.ts';
 import { RedisServer } from '../support/redis-server.ts';
 
@@ -55,7 +56,9 @@ const clusterClients: typeof clients = {
 
 /** A cluster of one node that has all slots: what would cross slots is refused there as in a large one. */
 async function startCluster(): Promise<RedisServer> {
-  const server = await RedisServer.start({ 'cluster-enabled': 'yes', 'cluster-announce-ip': '127.0.0.1' });
+  // The port of its bus would be 10,000 higher than its own: among those of outgoing connections, and so taken now and then.
+  const bus = String(await freePort());
+  const server = await RedisServer.start({ 'cluster-enabled': 'yes', 'cluster-announce-ip': '127.0.0.1', 'cluster-port': bus });
   const client = new Redis(server.port, '127.0.0.1');
   await client.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383');
   while (!String(await client.call('CLUSTER', 'INFO')).includes('cluster_state:ok'))
@@ -67,11 +70,11 @@ async function startCluster(): Promise<RedisServer> {
 for (const [start, made] of [[RedisServer.start, clients] as const, [startCluster, clusterClients] as const]) {
   for (const [name, connect] of Object.entries(made)) {
     describe(`redisStore with ${name}`, () => {
-      let server: RedisServer;
+      let server: RedisServer | undefined;
       before(async () => {
         server = await start();
       });
-      after(() => server[Symbol.asyncDispose]());
+      after(() => server?.[Symbol.asyncDispose]());
       storeContract(
         name,
         async () => {
