@@ -78,7 +78,8 @@ for (const [start, made] of [[RedisServer.start, clients] as const, [startCluste
       storeContract(
         name,
         async () => {
-          const [one, two] = [await connect(server.port), await connect(server.port)];
+          const { port } = server as RedisServer;
+          const [one, two] = [await connect(port), await connect(port)];
           return {
             store: redisStore({ client: one.client }),
             other: redisStore({ client: two.client }),
