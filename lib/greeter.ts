@@ -256,11 +256,6 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
     return null;
   }
 
-  /** How a RESUME of an ended session is answered. */
-  tombstoneCode(tombstone: Tombstone): RejectCode {
-    return tombstone.cause === CloseCode.EXPIRED ? RejectCode.EXPIRED : RejectCode.CLOSED;
-  }
-
   // ---------------------------------------------------------------- SessionHost
 
   detached(): void {}

@@ -16,7 +16,7 @@ import {
   type ResumeFlight,
   setMac,
 } from './core/handshake.ts';
-import { judgeGeneration, judgePositions } from './core/resume.ts';
+import { judgeEnded, judgeGeneration } from './core/resume.ts';
 import { rejectError } from './core/verdict.ts';
 import { CHALLENGE_BYTES, Kind, NONCE_BYTES, RejectCode, VERSION } from './core/wire.ts';
 import { SessionError } from './errors.ts';
@@ -30,8 +30,8 @@ import type { Restorer } from './restorer.ts';
 import { Alarm } from './runtime.ts';
 import { keysOfNobody, type MacLabel } from './security/keys.ts';
 
-/** flight: the first one has not come. deciding: a hook is asked. confirm, proof: that frame is awaited. over: decided. */
-type Phase = 'flight' | 'deciding' | 'confirm' | 'proof' | 'over';
+/** What is awaited: the first flight; a hook's answer; CONFIRM; PROOF; the slot of the timers at which UNKNOWN is told; nothing. */
+type Phase = 'flight' | 'deciding' | 'confirm' | 'proof' | 'refusing' | 'over';
 
 interface Asked {
   readonly flight: ResumeFlight;
@@ -67,7 +67,7 @@ export class Greeting<Message> implements CircuitOwner {
     this.#greeter = greeter;
     this.#circuit = circuit;
     circuit.owner = this;
-    this.#alarm = new Alarm(() => this.#failed(new SessionError('ERR_HANDSHAKE_TIMEOUT', `nothing whole came in time (${this.#phase})`)));
+    this.#alarm = new Alarm(() => this.#rung());
     this.#wait(greeter.settings.limits.handshakeMs);
   }
 
@@ -113,7 +113,7 @@ export class Greeting<Message> implements CircuitOwner {
   }
 
   #takeBehind(bytes: Buffer): void {
-    if (this.#phase === 'over') return;
+    if (this.#phase === 'over' || this.#phase === 'refusing') return;
     if (this.#phase === 'confirm') return this.#confirm(bytes);
     if (this.#openBytes.length > 0) throw new SessionError('ERR_PROTOCOL', 'bytes behind OPEN');
     this.#behind.add(bytes);
@@ -182,18 +182,30 @@ export class Greeting<Message> implements CircuitOwner {
 
   #resume(flight: ResumeFlight, bytes: Buffer, rest: Buffer): void {
     this.#behind.add(rest);
+    // Before anything is looked up: its moment tells nothing.
+    const challenge = this.#challenge(flight);
     const known = this.#greeter.find(flight.sessionId.toString('hex'));
     const { restorer } = this.#greeter;
-    if (restorer === null || (known !== undefined && this.#vouchesFor(known, flight, bytes))) return this.#ask(flight, bytes, known);
+    if (restorer === null || (known !== undefined && this.#vouchesFor(known, flight, bytes))) {
+      return this.#ask({ flight, bytes, known, challenge });
+    }
     // Another process may know it. A bad MAC for a session that is here takes as long as an unknown one.
     this.#phase = 'deciding';
     this.#wait(this.#greeter.settings.limits.hookMs);
-    this.#run(this.#recall(restorer, flight, bytes, known));
+    this.#run(this.#recall(restorer, { flight, bytes, known, challenge }));
   }
 
-  async #recall(restorer: Restorer<Message>, flight: ResumeFlight, bytes: Buffer, here: Known | undefined): Promise<void> {
-    const recalled = await restorer.recall(flight.sessionId.toString('hex'), this.#circuit.info);
-    if (!this.#ended) this.#ask(flight, bytes, here ?? recalled);
+  async #recall(restorer: Restorer<Message>, asked: Asked): Promise<void> {
+    const recalled = await restorer.recall(asked.flight.sessionId.toString('hex'), this.#circuit.info);
+    if (!this.#ended) this.#ask({ ...asked, known: asked.known ?? recalled });
+  }
+
+  #challenge(flight: ResumeFlight): Buffer | undefined {
+    if (!this.#greeter.challenges(this.#circuit)) return undefined;
+    const nonce = this.#greeter.settings.runtime.randomBytes(CHALLENGE_BYTES);
+    const challenge = encodeChallenge({ sessionId: flight.sessionId, nonce });
+    this.#circuit.write([challenge]);
+    return challenge;
   }
 
   #vouchesFor(known: Known | undefined, flight: ResumeFlight, bytes: Buffer): boolean {
@@ -208,18 +220,15 @@ export class Greeting<Message> implements CircuitOwner {
     return good && known !== undefined;
   }
 
-  #ask(flight: ResumeFlight, bytes: Buffer, known: Known | undefined): void {
-    const good = this.#vouchesFor(known, flight, bytes);
-    const challenged = this.#greeter.challenges(this.#circuit);
-    const nonce = challenged ? this.#greeter.settings.runtime.randomBytes(CHALLENGE_BYTES) : EMPTY;
-    const challenge = challenged ? encodeChallenge({ sessionId: flight.sessionId, nonce }) : undefined;
-    const asked: Asked = { flight, bytes, known: good ? known : undefined, challenge };
+  #ask(claimed: Asked): void {
+    const { flight, bytes, challenge } = claimed;
+    const good = this.#vouchesFor(claimed.known, flight, bytes);
+    const asked = good ? claimed : { ...claimed, known: undefined };
     this.#asked = asked;
     // From here to the verdict the session must not expire: its peer has shown that it is there.
     if (good) this.#greeter.pauseExpiry(flight.sessionId.toString('hex'), true);
     if (challenge === undefined) return this.#vouched(asked);
     this.#phase = 'proof';
-    this.#circuit.write([challenge]);
     this.#wait(this.#greeter.settings.limits.handshakeMs);
     this.#prove(asked);
   }
@@ -229,7 +238,9 @@ export class Greeting<Message> implements CircuitOwner {
     const { known } = asked;
     if (known === undefined) {
       this.#greeter.suspect(this.#circuit);
-      return this.#reject(RejectCode.UNKNOWN, undefined, {});
+      // Told when a slot of the timers comes, whatever the steps until here took: nobody learns from them which sessions exist.
+      this.#phase = 'refusing';
+      return this.#wait(0);
     }
     this.#run(this.#authorize({ ...asked, known }));
   }
@@ -265,15 +276,8 @@ export class Greeting<Message> implements CircuitOwner {
     const greeter = this.#greeter;
     const tombstone = greeter.registry.findTombstone(id, this.#now);
     if (tombstone !== undefined) {
-      const refusal = judgeGeneration(tombstone, flight);
-      if (refusal !== 0) return this.#reject(refusal, asked, { generation: tombstone.generation });
-      // Nothing is replayed any more, so no byte is missing; but a peer restored from an older state must not take the end for its own.
-      const strange = judgePositions({ ...tombstone.finals, base: 0 }, 0, flight.positions);
-      if (strange !== null) return this.#reject(RejectCode.STATE_LOST, asked, { positions: tombstone.finals, reason: strange });
-      const code = greeter.tombstoneCode(tombstone);
-      // Only CLOSED carries a CAUSE (H-20).
-      const cause = code === RejectCode.CLOSED ? tombstone.cause : undefined;
-      return this.#reject(code, asked, { cause, positions: tombstone.finals });
+      const { code, detail } = judgeEnded(tombstone, flight);
+      return this.#reject(code, asked, detail);
     }
     const provisional = greeter.registry.findProvisional(id, this.#now);
     const entry = greeter.registry.live.get(id) ?? (provisional === undefined ? undefined : greeter.make(provisional));
@@ -327,6 +331,11 @@ export class Greeting<Message> implements CircuitOwner {
     this.#circuit.write([bytes]);
     this.#circuit.finish();
     this.#greeter.turnedAway(this.#circuit, error, code === RejectCode.AUTH);
+  }
+
+  #rung(): void {
+    if (this.#phase === 'refusing') this.#reject(RejectCode.UNKNOWN, undefined, {});
+    else this.#failed(new SessionError('ERR_HANDSHAKE_TIMEOUT', `nothing whole came in time (${this.#phase})`));
   }
 
   #failed(error: SessionError): void {

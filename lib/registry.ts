@@ -1,9 +1,8 @@
 // Registry: what an accepting process knows by session id: live sessions, provisional ones that nobody has confirmed yet,
 // and tombstones that tell a peer which was away how its session ended. Every map has a limit.
 import type { CircuitInfo } from './circuit.ts';
-import type { Positions } from './core/handshake.ts';
+import type { Ended } from './core/resume.ts';
 import type { CoreTerms } from './core/session-core.ts';
-import type { CloseCode } from './core/wire.ts';
 import type { SessionDriver } from './driver.ts';
 import type { SessionKeys } from './security/keys.ts';
 import type { Session } from './session.ts';
@@ -35,11 +34,7 @@ export interface Live<Message> extends Known {
   readonly takeoversMs: number[];
 }
 
-export interface Tombstone extends Known {
-  readonly generation: number;
-  readonly instance: number;
-  readonly cause: CloseCode;
-  readonly finals: Positions;
+export interface Tombstone extends Known, Ended {
   readonly untilMs: number;
 }
 

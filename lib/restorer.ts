@@ -2,8 +2,8 @@
 // that circuit, or the refusal. Claims of one session run one at a time, and are seen through even where their circuit has gone.
 import type { Budget } from './budget.ts';
 import type { CircuitInfo } from './circuit.ts';
-import type { Positions, RejectedFlight, ResumeFlight } from './core/handshake.ts';
-import { judgeGeneration } from './core/resume.ts';
+import type { Positions, ResumeFlight } from './core/handshake.ts';
+import { judgeGeneration, type Refusal } from './core/resume.ts';
 import { SessionCore } from './core/session-core.ts';
 import { restore } from './core/snapshot.ts';
 import { RejectCode } from './core/wire.ts';
@@ -38,12 +38,6 @@ export interface RestorerOptions<Message> {
   readonly listeners: ReadonlySet<string>;
   readonly resumeFrom: ((session: RestoredSession) => number | Promise<number>) | undefined;
   readonly opened: (session: Session<Message>) => void;
-}
-
-/** Why a RESUME cannot be served here. */
-export interface Refusal {
-  readonly code: RejectCode;
-  readonly detail: Partial<RejectedFlight>;
 }
 
 /** A claim whose circuit has gone is seen through for so long: half a claim would keep others out. */

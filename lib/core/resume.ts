@@ -1,6 +1,21 @@
-// The two pure judgements of a resume (PROTOCOL.md, "Judging a RESUME"): which circuit is newer, and whether any byte is missing.
-import type { Positions } from './handshake.ts';
-import { RejectCode } from './wire.ts';
+// The pure judgements of a resume (PROTOCOL.md, "Judging a RESUME"): which circuit is newer, whether any byte is missing, and how a session
+// that has ended answers.
+import type { Positions, RejectedFlight, ResumeFlight } from './handshake.ts';
+import { CloseCode, RejectCode } from './wire.ts';
+
+/** Why a RESUME cannot be served here. */
+export interface Refusal {
+  readonly code: RejectCode;
+  readonly detail: Partial<RejectedFlight>;
+}
+
+/** What is left of a session that has ended. */
+export interface Ended {
+  readonly generation: number;
+  readonly instance: number;
+  readonly cause: CloseCode;
+  readonly finals: Positions;
+}
 
 /** Decides by generation and instance. @returns 0 to accept, else the code of the refusal. */
 export function judgeGeneration(
@@ -26,6 +41,19 @@ export function judgePositions(mine: Positions, limitSeen: number, theirs: Posit
   if (mine.received > theirs.sent) return `this end has ${mine.received} bytes of ${theirs.sent} that the peer knows to have sent`;
   if (theirs.limit < limitSeen) return `the peer's limit fell from ${limitSeen} to ${theirs.limit}`;
   return null;
+}
+
+/** How the session ended, or why its peer must not take this for its own end. */
+export function judgeEnded(ended: Ended, asked: Pick<ResumeFlight, 'generation' | 'instance' | 'positions'>): Refusal {
+  const { finals: positions, cause, generation } = ended;
+  const refusal = judgeGeneration(ended, asked);
+  if (refusal !== 0) return { code: refusal, detail: { generation } };
+  // Nothing is replayed any more, so no byte is missing; but a peer restored from an older state must not take the end for its own.
+  const strange = judgePositions({ ...positions, base: 0 }, 0, asked.positions);
+  if (strange !== null) return { code: RejectCode.STATE_LOST, detail: { positions, reason: strange } };
+  if (cause === CloseCode.EXPIRED) return { code: RejectCode.EXPIRED, detail: { positions } };
+  // Only CLOSED carries a CAUSE (H-20).
+  return { code: RejectCode.CLOSED, detail: { cause, positions } };
 }
 
 /** The flow of numbers in one line, for errors. */

@@ -75,11 +75,10 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: 'lib/greeting.ts',
-        find: code('    this.#behind.add(rest);', '    const known ='),
+        find: '    const known = this.#greeter.find(',
         replace: code(
-          '    this.#behind.add(rest);',
           "    this.#greeter.registry.live.get(flight.sessionId.toString('hex'))?.driver.circuit?.destroy();",
-          '    const known =',
+          '    const known = this.#greeter.find(',
         ),
       },
     ],
@@ -92,6 +91,7 @@ export const canaries: readonly Canary[] = [
         file: 'lib/greeting.ts',
         find: '    // From here to the verdict the session must not expire',
         replace: code(
+          '    const { bytes: rest } = this.#behind;',
           "    const early = good && rest.length > 0 ? this.#greeter.registry.live.get(flight.sessionId.toString('hex')) : undefined;",
           '    early?.driver.circuitData(this.#circuit, rest, 0);',
           '    // From here to the verdict the session must not expire',

@@ -169,7 +169,7 @@ describe('tombstones', () => {
     }
     const code = async (session: RawSession | undefined, generation: number): Promise<RejectCode> => {
       const asking = (await RawPeer.dial(pair.port)).write(resumeFlight(session as RawSession, { generation, positions }));
-      return (await asking.rejected()).code;
+      return (await runtime.until(asking.rejected())).code;
     };
     const codes = [await code(all[0], 2), await code(all[1], 2), await code(all[2], 2)];
     expect(codes).to.deep.equal([RejectCode.UNKNOWN, RejectCode.CLOSED, RejectCode.CLOSED]);

@@ -77,7 +77,7 @@ describe('limits of handshakes', () => {
     }
     const resume = async (session: RawSession): Promise<number> => {
       const peer = (await RawPeer.dial(pair.port)).write(resumeFlight(session, { generation: 2 }));
-      const { flight } = await peer.flight();
+      const { flight } = await runtime.until(peer.flight());
       peer.destroy();
       return flight.kind;
     };

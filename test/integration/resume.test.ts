@@ -438,7 +438,7 @@ describe("a second party naming someone else's session", () => {
     peer.destroy();
     await next(far, 'detached');
     const attacker = (await RawPeer.dial(pair.port)).write(resumeFlight({ ...session, keys: otherKeys() }, { generation: 2 }));
-    expect((await attacker.rejected()).code).to.equal(RejectCode.UNKNOWN);
+    expect((await runtime.until(attacker.rejected())).code).to.equal(RejectCode.UNKNOWN);
     expect((await runtime.until(cause, 100))?.code).to.equal('ERR_EXPIRED');
     attacker.destroy();
   });
@@ -748,7 +748,7 @@ describe('a forged or misrouted answer', () => {
     const { pair, router } = await routed({ framing: lines(), client: { runtime } });
     await using _ = pair;
     await using front = router;
-    await using restarted = new SessionServer({ framing: lines() });
+    await using restarted = new SessionServer({ framing: lines(), runtime });
     const { port } = await restarted.listen({ port: 0 });
     const { near } = await pair.open();
     near.send('never confirmed');
