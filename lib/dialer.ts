@@ -12,6 +12,7 @@ import {
   type ResumedFlight,
   setMac,
 } from './core/handshake.ts';
+import { Redial } from './core/redial.ts';
 import { tell } from './core/resume.ts';
 import { isRetry, rejectError } from './core/verdict.ts';
 import { Frame, Kind, MAC_BYTES, NONCE_BYTES, putBytesFrame, RejectCode, VERSION } from './core/wire.ts';
@@ -39,13 +40,6 @@ export interface DialerIdentity {
   node: number;
 }
 
-/** A circuit that lasted this long shows that the network is good again. */
-const STABLE_MS = 10_000;
-const FIRST_DELAY_MS = 50;
-const BASE_DELAY_MS = 100;
-const YOUNG_MS = 30_000;
-const YOUNG_CAP_MS = 2_000;
-const OLD_CAP_MS = 30_000;
 const RETRY_AFTER_MOST_MS = 60_000;
 /** UNKNOWN is believed after so many answers, this far apart: one wrong or restarting machine must not end a session. */
 const UNKNOWN_ANSWERS = 3;
@@ -59,10 +53,8 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
   readonly #alarm: Alarm;
   #driver!: SessionDriver<Message>;
   #attempt: Attempt | null = null;
-  #tries = 0;
+  readonly #redial = new Redial();
   #place: number;
-  #lostMs: number;
-  #attachedMs = Number.NaN;
   #unknown = 0;
   // What was written on the circuit of the current attempt: MACs cover it.
   #resumeBytes: Buffer = Buffer.alloc(0);
@@ -82,7 +74,6 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
     this.identity = identity;
     this.#place = place;
     this.#accepted = accepted;
-    this.#lostMs = this.#now;
     this.#alarm = new Alarm(() => this.#dial());
   }
 
@@ -90,8 +81,9 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
   begin(driver: SessionDriver<Message>, attached: boolean, reserved: number = 0): void {
     this.#driver = driver;
     this.#reserved = reserved;
-    if (attached) this.#attachedMs = this.#now;
-    else this.#dial();
+    if (attached) return this.#redial.attached(this.#now);
+    this.#redial.search(this.#now);
+    this.#dial();
   }
 
   /** The network has changed, or the user does not want to wait: a new circuit now. A living one is kept until the new one is accepted. */
@@ -104,10 +96,7 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
   // ---------------------------------------------------------------- SessionHost
 
   detached(_driver: SessionDriver<Message>, cause: SessionError): void {
-    const now = this.#now;
-    if (now - this.#attachedMs >= STABLE_MS) this.#tries = 0;
-    this.#attachedMs = Number.NaN;
-    this.#lostMs = now;
+    this.#redial.search(this.#now);
     this.#moving = false;
     if (this.#attempt === null) this.#again(cause, 0);
   }
@@ -124,6 +113,7 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
     driver.tellDraining({ deadlineMs: notice.deadlineMs, move: notice.move });
     if (!notice.move || this.#attempt !== null || driver.ended) return;
     this.#moving = true;
+    this.#redial.search(this.#now);
     this.#arm(this.#options.settings.runtime.random() * notice.spreadMs);
   }
 
@@ -157,7 +147,7 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
     const { addresses, attempt } = this.#options;
     const address = addresses[this.#place % addresses.length];
     this.#place++;
-    this.#tries++;
+    this.#redial.dials++;
     this.#attempt = new Attempt(this, attempt(address));
     this.#attempt.start();
   }
@@ -235,7 +225,7 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
     this.#accepted = true;
     this.#unknown = 0;
     this.#moving = false;
-    this.#attachedMs = this.#now;
+    this.#redial.attached(this.#now);
     core.renew(flight.heartbeatMs, flight.holdMs);
     this.#driver.attach(circuit, flight.positions, this.#told, this.#earlyEnd, Buffer.from(rest));
   }
@@ -272,7 +262,7 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
     // to the count: its peer may still wait for the last ACK.
     if (this.#driver.circuit === null) this.#unknown++;
     if (this.#unknown >= UNKNOWN_ANSWERS && this.#unknown >= Math.min(this.#options.addresses.length, 2)) return this.#conclude(error);
-    this.#again(error, UNKNOWN_APART_MS);
+    this.#later(error, UNKNOWN_APART_MS * (1 + this.#options.settings.runtime.random()));
   }
 
   /** A process fresh from a record, which another one had overtaken, may claim the session once. */
@@ -294,16 +284,15 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
   // ---------------------------------------------------------------- waiting
 
   #again(cause: SessionError, leastMs: number): void {
+    this.#later(cause, this.#redial.delayMs(this.#now, this.#options.settings.runtime.random(), leastMs));
+  }
+
+  #later(cause: SessionError, delayMs: number): void {
     if (this.#driver.ended) return;
     this.#driver.frozen = false;
     // The old circuit lives on: only a move still needs a new one.
     if (this.#driver.circuit !== null && !this.#moving) return;
-    const { runtime } = this.#options.settings;
-    const ageMs = this.#now - this.#lostMs;
-    const capMs = ageMs < YOUNG_MS ? YOUNG_CAP_MS : OLD_CAP_MS;
-    const spanMs = this.#tries === 0 ? FIRST_DELAY_MS : Math.min(capMs, BASE_DELAY_MS * 2 ** Math.min(20, this.#tries - 1));
-    const delayMs = leastMs + runtime.random() * (leastMs > 0 ? Math.max(spanMs, UNKNOWN_APART_MS) : spanMs);
-    this.#options.retrying(this.#tries + 1, delayMs, cause);
+    this.#options.retrying(this.#redial.dials + 1, delayMs, cause);
     this.#arm(delayMs);
   }
 

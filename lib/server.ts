@@ -25,7 +25,10 @@ export interface ListenOptions extends Abortable {
   readonly host?: string;
   /** A Unix socket instead of host and port. */
   readonly path?: string;
-  /** Connections the kernel may queue. Default 511, as in Node. */
+  /**
+   * Connections the kernel may queue; it takes its own net.core.somaxconn where that is less. Default 4,096: whom it turns away
+   * when all clients of a restarted server dial at once tries again after a second.
+   */
   readonly backlog?: number;
 }
 
@@ -102,7 +105,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
 
   /** Listens; may be called more than once. @returns where; for a Unix socket the port is 0 and the address its path */
   async listen(options: ListenOptions = {}): Promise<AddressInfo> {
-    const { port, host = '127.0.0.1', path, backlog = 511, signal } = options;
+    const { port, host = '127.0.0.1', path, backlog = 4096, signal } = options;
     if (this.#closed !== null) throw new SessionError('ERR_CLOSED', 'listen() on a server that was closed');
     if (path === undefined && (port === undefined || !Number.isInteger(port) || port < 0 || port > 65_535)) {
       throw invalid('port', `must be a whole number from 0 to 65535, not ${String(port)}`);
