@@ -155,18 +155,18 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
     return null;
   }
 
-  async authenticate(open: OpenFlight, circuit: CircuitInfo, signal: () => AbortSignal): Promise<Verdict> {
+  async authenticate(open: OpenFlight, circuit: CircuitInfo, signal: AbortSignal): Promise<Verdict> {
     const { authenticate } = this.#options;
     if (authenticate === undefined) return true;
     const copy = (bytes: Buffer | undefined): Buffer => Buffer.from(bytes ?? NOTHING);
-    return authenticate({ credentials: copy(open.credentials), metadata: copy(open.metadata), circuit }, { signal: signal() });
+    return authenticate({ credentials: copy(open.credentials), metadata: copy(open.metadata), circuit }, { signal });
   }
 
-  async authorizeResume(request: ResumeRequest, signal: () => AbortSignal): Promise<boolean> {
+  async authorizeResume(request: ResumeRequest, signal: AbortSignal): Promise<boolean> {
     // Not for the application to decide: a session opened over TLS is never taken up in the clear, nor one of TLS 1.3 on an older TLS.
     if (strength(request.circuit) < strength(request.opened)) return false;
     const { authorizeResume } = this.#options;
-    return authorizeResume === undefined ? sameOrigin(request) : authorizeResume(request, { signal: signal() });
+    return authorizeResume === undefined ? sameOrigin(request) : authorizeResume(request, { signal });
   }
 
   challenges(circuit: Circuit): boolean {
