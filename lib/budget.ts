@@ -12,7 +12,7 @@ export interface Holder {
 export class Budget {
   readonly #limitBytes: number;
   #usedBytes = 0;
-  /** Shares that are not empty. */
+  /** Holders that have any. */
   #shares = 0;
   // In order of detachment, so that the first of equal size is the oldest.
   readonly #detached = new Set<Holder>();
@@ -39,9 +39,11 @@ export class Budget {
     return this.full && bytes * this.#shares * 10 > this.#limitBytes;
   }
 
-  /** A share became empty (-1), or is no longer (1). */
-  counts(shares: number): void {
-    this.#shares += shares;
+  /** What one holder has of it has changed. */
+  resized(before: number, bytes: number): void {
+    if (before === 0) this.#shares++;
+    else if (bytes === 0) this.#shares--;
+    this.add(bytes - before);
   }
 
   add(bytes: number): void {
@@ -100,25 +102,6 @@ export class Budget {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const holder of waiting) holder.touched();
-  }
-}
-
-/** What one holder has of a budget. */
-export class Share {
-  readonly #budget: Budget;
-  #bytes = 0;
-
-  constructor(budget: Budget) {
-    this.#budget = budget;
-  }
-
-  set(bytes: number): void {
-    if (bytes === this.#bytes) return;
-    const grown = bytes - this.#bytes;
-    if (this.#bytes === 0) this.#budget.counts(1);
-    else if (bytes === 0) this.#budget.counts(-1);
-    this.#bytes = bytes;
-    this.#budget.add(grown);
   }
 }
 

@@ -44,6 +44,8 @@ export class Circuit {
   readonly info: CircuitInfo;
   readonly #socket: Duplex;
   readonly #runtime: Runtime;
+  /** Those of its server; it leaves them when its socket has closed. */
+  readonly #others: Set<Circuit> | undefined;
   // Only a kernel socket copies what it is given; any other duplex may hand our memory to somebody who keeps it.
   readonly #copies: boolean;
   #owner: CircuitOwner | null = null;
@@ -55,10 +57,13 @@ export class Circuit {
   #finishing = false;
   #linger: Alarm | null = null;
 
-  constructor(socket: Duplex, info: CircuitInfo, runtime: Runtime) {
+  /** @param others it is among them until its socket has closed */
+  constructor(socket: Duplex, info: CircuitInfo, runtime: Runtime, others?: Set<Circuit>) {
     this.#socket = socket;
     this.info = info;
     this.#runtime = runtime;
+    this.#others = others;
+    others?.add(this);
     this.#copies = socket instanceof Socket;
     if (socket instanceof Socket) socket.setNoDelay(true);
     (socket as CarryingDuplex)[carried] = this;
@@ -226,6 +231,7 @@ export class Circuit {
 
   /** @internal */
   onClose(): void {
+    this.#others?.delete(this);
     this.#close(new SessionError('ERR_CIRCUIT_LOST', 'the connection was closed'));
   }
 

@@ -1,6 +1,6 @@
 // SessionDriver: the shell around one SessionCore. Bytes from the circuit go in, one write per tick goes out; after every input it runs
 // the same steps: drop a bad circuit, finish, wake those who wait, schedule a flush, arm the alarm. The public face is Session.
-import { type Budget, type Holder, Share } from './budget.ts';
+import type { Budget, Holder } from './budget.ts';
 import { applicationError, destroyCause } from './causes.ts';
 import type { Circuit, CircuitOwner } from './circuit.ts';
 import type { Consumer, Source } from './consumers.ts';
@@ -14,27 +14,26 @@ import { SessionError, withLoss } from './errors.ts';
 import { Flusher } from './flusher.ts';
 import { lossOf } from './loss.ts';
 import type { Settings } from './options.ts';
-import { Alarm } from './runtime.ts';
+import { Sleeper } from './runtime.ts';
 import { Waiters } from './waiters.ts';
 
 /** What still comes on a circuit that a newer one replaced is dropped. */
 const SUPERSEDED_LINGER_MS = 1000;
 
-export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Holder {
+export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Source<Message>, Holder {
   readonly core: SessionCore<Message>;
   readonly settings: Settings<Message>;
   readonly waiters: Waiters = new Waiters();
+  face!: Face;
   /** Keeps the session's record; null: it lives in memory only. */
   durable: Committer<Message> | null = null;
   readonly #host: SessionHost<SessionDriver<Message>>;
   readonly #budget: Budget;
-  readonly #share: Share;
-  readonly #alarm: Alarm;
   readonly #flusher: Flusher<Message>;
-  #face!: Face;
   #consumer: Consumer | null = null;
   #told: SessionError | undefined;
   #ended = false;
+  #heldBytes = 0;
   #settleScheduled = false;
   #endScheduled = false;
   #endTold = false;
@@ -42,21 +41,16 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   closing = false;
 
   constructor(core: SessionCore<Message>, settings: Settings<Message>, host: SessionHost<SessionDriver<Message>>, budget: Budget) {
+    super();
     this.core = core;
     this.settings = settings;
     this.#host = host;
     this.#budget = budget;
-    this.#share = new Share(budget);
-    this.#alarm = Alarm.of(this as SessionDriver<unknown>, ring);
     this.#flusher = new Flusher(core, settings, this);
   }
 
-  set face(face: Face) {
-    this.#face = face;
-  }
-
   get id(): string {
-    return this.#face.id;
+    return this.face.id;
   }
   get ended(): boolean {
     return this.#ended;
@@ -192,7 +186,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     this.#flusher.circuit = circuit;
     circuit.owner = this;
     report('attached', this, circuit.info);
-    this.#tell(() => this.#face.emit('attached', circuit.info));
+    this.#tell(() => this.face.emit('attached', circuit.info));
     circuit.held = false;
     if (rest.length > 0) circuit.onData(rest);
     // It may have died between its handshake and now, when nobody was told of it.
@@ -255,7 +249,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     }
     this.#flusher.circuit = null;
     this.#flusher.frozen = false;
-    this.#tell(() => this.#face.emit('detached', new SessionError('ERR_CIRCUIT_LOST', 'a newer circuit replaced this one')));
+    this.#tell(() => this.face.emit('detached', new SessionError('ERR_CIRCUIT_LOST', 'a newer circuit replaced this one')));
   }
 
   #detach(cause: SessionError, orderly: boolean): void {
@@ -266,7 +260,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     if (this.core.state === 'closed') return this.#finish(cause);
     this.durable?.detached();
     report('detached', this, cause);
-    this.#tell(() => this.#face.emit('detached', cause));
+    this.#tell(() => this.face.emit('detached', cause));
     if (this.#ended) return;
     this.#host.detached(this, cause);
     this.#budget.detached(this);
@@ -287,7 +281,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     if (outbound.needDrain && outbound.drained && !this.#budget.presses(outbound.heldBytes)) {
       outbound.needDrain = false;
       this.waiters.settle('drain', 0);
-      this.#tell(() => this.#face.emit('drain'));
+      this.#tell(() => this.face.emit('drain'));
     }
     this.waiters.settle('flush', outbound.peerAcked);
     if (core.drainNotice !== null || core.supersededBy >= 0) this.#host.noticed(this);
@@ -306,16 +300,16 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     this.#flusher.schedule();
   }
 
-  /** @internal The earliest of the core's deadlines has come. */
-  ring(now: number): void {
+  /** The earliest of the core's deadlines has come. */
+  override ring(now: number): void {
     this.core.tick(now, this.#flusher.circuit === null ? 0 : this.#flusher.circuit.queuedBytes);
     this.touched();
   }
 
   #arm(): void {
     const earliestMs = this.core.deadlines.earliest;
-    if (earliestMs === Infinity) this.settings.runtime.disarm(this.#alarm);
-    else if (earliestMs !== this.#alarm.dueMs) this.settings.runtime.arm(this.#alarm, earliestMs);
+    if (earliestMs === Infinity) this.settings.runtime.disarm(this);
+    else if (earliestMs !== this.dueMs) this.settings.runtime.arm(this, earliestMs);
   }
 
   /** The peer has ended and all is consumed: this side ends too, once the code behind the application's loop has had its turn. */
@@ -333,7 +327,14 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     const { inbound, outbound } = this.core;
     const { egress } = outbound;
     // The rest of the slab that is being filled is held as well.
-    this.#share.set(outbound.heldBytes + (egress.buffer.length - egress.position) + (inbound.received - inbound.acked));
+    this.#hold(outbound.heldBytes + (egress.buffer.length - egress.position) + (inbound.received - inbound.acked));
+  }
+
+  #hold(bytes: number): void {
+    const before = this.#heldBytes;
+    if (bytes === before) return;
+    this.#heldBytes = bytes;
+    this.#budget.resized(before, bytes);
   }
 
   // ---------------------------------------------------------------- the end
@@ -344,11 +345,11 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     const { core } = this;
     const cause = core.cause && withLoss(core.cause, lossOf(core));
     this.#told = cause;
-    this.settings.runtime.disarm(this.#alarm);
+    this.settings.runtime.disarm(this);
     const circuit = this.#flusher.circuit;
     if (circuit !== null) this.#sayLast(circuit);
     this.#budget.forget(this);
-    this.#share.set(0);
+    this.#hold(0);
     this.#host.ended(this, cause);
     // Behind the host, whose tombstone takes the final positions.
     core.inbound.inbox.clear();
@@ -359,9 +360,9 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
     report('closed', this, cause);
     if (circuit !== null || lost !== undefined) {
       const why = lost ?? cause ?? new SessionError('ERR_CIRCUIT_LOST', 'the session has ended');
-      this.#tell(() => this.#face.emit('detached', why));
+      this.#tell(() => this.face.emit('detached', why));
     }
-    this.#tell(() => this.#face.emit('close', cause));
+    this.#tell(() => this.face.emit('close', cause));
   }
 
   /** The circuit carries the last frames, waits for the peer's end, and goes in order. */
@@ -382,7 +383,7 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   }
 
   tellDraining(notice: { readonly deadlineMs: number; readonly move: boolean }): void {
-    this.#tell(() => this.#face.emit('draining', notice));
+    this.#tell(() => this.face.emit('draining', notice));
   }
 
   /** Listeners run here; one that throws ends this session only. */
@@ -395,6 +396,5 @@ export class SessionDriver<Message> implements CircuitOwner, Source<Message>, Ho
   }
 }
 
-const ring = (now: number, driver: SessionDriver<unknown>): void => driver.ring(now);
 const settle = (driver: SessionDriver<unknown>): void => driver.settleScheduled();
 const end = (driver: SessionDriver<unknown>): void => driver.end();

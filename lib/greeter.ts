@@ -10,8 +10,9 @@ import { SessionDriver } from './driver.ts';
 import type { SessionHost } from './driver-host.ts';
 import { Durability } from './durability.ts';
 import { SessionError } from './errors.ts';
+import type { LateAbort } from './late-abort.ts';
 import { type ResumeRequest, type SessionServerOptions, type Settings, sameOrigin, type Verdict } from './options.ts';
-import { type Live, type Provisional, Registry, TOMBSTONE_LEAST_MS, type Tombstone } from './registry.ts';
+import { type Live, NEVER, type Provisional, Registry, TOMBSTONE_LEAST_MS, type Tombstone } from './registry.ts';
 import { Restorer } from './restorer.ts';
 import { delay } from './runtime.ts';
 import { EphemeralKey, type TlsSecrets, tlsSecrets } from './security/keys.ts';
@@ -155,18 +156,18 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
     return null;
   }
 
-  async authenticate(open: OpenFlight, circuit: CircuitInfo, signal: AbortSignal): Promise<Verdict> {
+  async authenticate(open: OpenFlight, circuit: CircuitInfo, abort: LateAbort): Promise<Verdict> {
     const { authenticate } = this.#options;
     if (authenticate === undefined) return true;
     const copy = (bytes: Buffer | undefined): Buffer => Buffer.from(bytes ?? NOTHING);
-    return authenticate({ credentials: copy(open.credentials), metadata: copy(open.metadata), circuit }, { signal });
+    return authenticate({ credentials: copy(open.credentials), metadata: copy(open.metadata), circuit }, { signal: abort.signal });
   }
 
-  async authorizeResume(request: ResumeRequest, signal: AbortSignal): Promise<boolean> {
+  async authorizeResume(request: ResumeRequest, abort: LateAbort): Promise<boolean> {
     // Not for the application to decide: a session opened over TLS is never taken up in the clear, nor one of TLS 1.3 on an older TLS.
     if (strength(request.circuit) < strength(request.opened)) return false;
     const { authorizeResume } = this.#options;
-    return authorizeResume === undefined ? sameOrigin(request) : authorizeResume(request, { signal });
+    return authorizeResume === undefined ? sameOrigin(request) : authorizeResume(request, { signal: abort.signal });
   }
 
   challenges(circuit: Circuit): boolean {
@@ -189,10 +190,9 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
   /** Counts a change of process. @returns false when it happens too often: two processes fight over one identity. */
   takeover(entry: Live<Message>): boolean {
     const now = this.#now;
-    const recent = entry.takeoversMs;
-    while (recent.length > 0 && (recent[0] as number) <= now - TAKEOVER_SPAN_MS) recent.shift();
+    const recent = entry.takeoversMs.filter((atMs) => atMs > now - TAKEOVER_SPAN_MS);
     if (recent.length >= this.settings.limits.takeovers) return false;
-    recent.push(now);
+    entry.takeoversMs = [...recent, now];
     return true;
   }
 
@@ -222,7 +222,7 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
     const core = new SessionCore(settings.framing, terms, settings.coreLimits, 0, this.#now);
     const driver = new SessionDriver(core, settings, this, this.#budget);
     const session = new Session(driver, { id, principal, metadata, restored: false });
-    return { session, driver, keys, bound, principal, opened, takeoversMs: [] };
+    return { session, driver, keys, bound, principal, opened, takeoversMs: NEVER };
   }
 
   /** The circuit carries the session from now on. A fresh one is registered, judged by the policy for duplicates, and announced first. */

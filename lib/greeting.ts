@@ -1,9 +1,8 @@
 // Greeting: the accepting side of one handshake, from the first byte to the circuit's place in a session.
 // OPEN → OPENED → CONFIRM makes a session; RESUME → [CHALLENGE → PROOF] → RESUMED moves one to this circuit. Any failure before the
 // one synchronous fencing step leaves the session and its old circuit as they are.
-import type { Duplex } from 'node:stream';
 import { Behind } from './behind.ts';
-import { Circuit, type CircuitInfo, type CircuitOwner } from './circuit.ts';
+import type { Circuit, CircuitOwner } from './circuit.ts';
 import {
   decodeFlight,
   encodeChallenge,
@@ -23,6 +22,7 @@ import { SessionError } from './errors.ts';
 import { FlightReader } from './flight-reader.ts';
 import type { Greeter } from './greeter.ts';
 import { chooseKeys } from './key-choice.ts';
+import { LateAbort } from './late-abort.ts';
 import { offer } from './offer.ts';
 import { METADATA_MOST_BYTES } from './options.ts';
 import type { Known, Live, Provisional } from './registry.ts';
@@ -48,18 +48,17 @@ export class Greeting<Message> implements CircuitOwner {
   readonly #circuit: Circuit;
   readonly #reader = new FlightReader();
   readonly #alarm: Alarm;
-  readonly #abort = new AbortController();
+  readonly #abort = new LateAbort();
   #phase: Phase = 'flight';
   readonly #behind = new Behind();
-  #openBytes: Buffer = Buffer.alloc(0);
-  #openedBytes: Buffer = Buffer.alloc(0);
+  #openBytes: Buffer = EMPTY;
+  #openedBytes: Buffer = EMPTY;
   #provisional: Provisional | null = null;
   #asked: Asked | null = null;
   #answered = 0;
 
   /** Begins a handshake on a fresh connection. */
-  static begin<Message>(greeter: Greeter<Message>, socket: Duplex, info: CircuitInfo): void {
-    const circuit = new Circuit(socket, info, greeter.settings.runtime);
+  static begin<Message>(greeter: Greeter<Message>, circuit: Circuit): void {
     greeter.greeting(new Greeting(greeter, circuit));
   }
 
@@ -140,7 +139,7 @@ export class Greeting<Message> implements CircuitOwner {
     const secrets = this.#greeter.secretsOf(circuit);
     const choice = chooseKeys(flight, secrets, settings.psk, () => this.#greeter.ephemeral.current(this.#now));
     if (typeof choice === 'string') return this.#reject(RejectCode.KEY_METHOD, undefined, { reason: choice });
-    const verdict = await this.#greeter.authenticate(flight, circuit.info, this.#abort.signal);
+    const verdict = await this.#greeter.authenticate(flight, circuit.info, this.#abort);
     if (this.#ended) return;
     if (verdict === false || verdict === '') return this.#reject(RejectCode.AUTH, undefined, {});
     if (typeof verdict === 'string' && registry.ofPrincipal(verdict).size >= settings.limits.sessionsPerPrincipal) {
@@ -260,7 +259,7 @@ export class Greeting<Message> implements CircuitOwner {
     const id = flight.sessionId.toString('hex');
     const credentials = Buffer.from(flight.credentials ?? EMPTY);
     const request = { id, principal: known.principal, credentials, opened: known.opened, circuit: this.#circuit.info };
-    const allowed = await this.#greeter.authorizeResume(request, this.#abort.signal);
+    const allowed = await this.#greeter.authorizeResume(request, this.#abort);
     if (this.#ended) return;
     if (!allowed) return this.#reject(RejectCode.AUTH, asked, {});
     if (this.#greeter.sendsOn(id)) return this.#reject(RejectCode.DRAINING, asked, { reason: 'shutting down' });

@@ -31,7 +31,7 @@ export interface Live<Message> extends Known {
   readonly session: Session<Message>;
   readonly driver: SessionDriver<Message>;
   /** When it was taken over by another process, for the limit on that. */
-  readonly takeoversMs: number[];
+  takeoversMs: readonly number[];
 }
 
 export interface Tombstone extends Known, Ended {
@@ -142,3 +142,5 @@ function addressOf(info: CircuitInfo): string {
 }
 
 const NONE: ReadonlySet<never> = new Set<never>();
+/** Shared by all that have not been taken over: nearly all. */
+export const NEVER: readonly number[] = [];

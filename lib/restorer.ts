@@ -22,7 +22,7 @@ import {
 } from './durable/record.ts';
 import { SessionError } from './errors.ts';
 import type { RestoredSession, Settings } from './options.ts';
-import type { Known, Live, Registry, Tombstone } from './registry.ts';
+import { type Known, type Live, NEVER, type Registry, type Tombstone } from './registry.ts';
 import { SessionKeys } from './security/keys.ts';
 import { Session } from './session.ts';
 import type { Claim, ClaimResult, StoredRecord } from './stores/store.ts';
@@ -165,7 +165,7 @@ export class Restorer<Message> {
     const driver = new SessionDriver(core, settings, host, budget);
     const session = new Session(driver, { id, principal, metadata, restored: true });
     durability.tie(driver, { id, identity: record.identity, node: () => node }, { claim, record, data });
-    registry.add({ session, driver, ...this.#knownOf(identity, circuit), takeoversMs: [] });
+    registry.add({ session, driver, ...this.#knownOf(identity, circuit), takeoversMs: NEVER });
     core.waitForResume(now);
     opened(session);
     driver.touched();

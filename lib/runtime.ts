@@ -6,9 +6,9 @@ import { performance } from 'node:perf_hooks';
 export interface Runtime {
   /** Monotonic milliseconds. */
   now(): number;
-  /** Rings `alarm` once, not before `atMs` and a little later. Arming again moves it. */
-  arm(alarm: Alarm, atMs: number): void;
-  disarm(alarm: Alarm): void;
+  /** Rings `sleeper` once, not before `atMs` and a little later. Arming again moves it. */
+  arm(sleeper: Sleeper, atMs: number): void;
+  disarm(sleeper: Sleeper): void;
   /** A number in [0, 1), for jitter. */
   random(): number;
   /** Unpredictable bytes. */
@@ -19,31 +19,31 @@ export interface Runtime {
   yield<T>(task: (argument: T) => void, argument: T): void;
 }
 
-/** One thing to be woken for. Its owner keeps it and arms it again and again, so that no timer is made per event. */
-export class Alarm {
-  readonly #task: (now: number, owner: unknown) => void;
-  readonly #owner: unknown;
-  /** When its owner wants to be woken; Infinity when not armed. */
+/** What can be woken, and armed again and again, so that no timer is made per event. Every session is one. */
+export abstract class Sleeper {
+  /** When it wants to be woken; Infinity when not armed. */
   dueMs: number = Infinity;
-  /** @internal where it sits: the slot's time, and its neighbours */
-  slotMs: number = Infinity;
+  /** @internal where it sits: the number of the slot, counted from the clock's zero, or -1; and its neighbours */
+  slot: number = -1;
   /** @internal */
-  previous: Alarm | null = null;
+  previous: Sleeper | null = null;
   /** @internal */
-  next: Alarm | null = null;
+  next: Sleeper | null = null;
 
-  constructor(task: (now: number, owner: unknown) => void, owner?: unknown) {
+  abstract ring(now: number): void;
+}
+
+/** A sleeper with a task of its own. */
+export class Alarm extends Sleeper {
+  readonly #task: (now: number) => void;
+
+  constructor(task: (now: number) => void) {
+    super();
     this.#task = task;
-    this.#owner = owner;
   }
 
-  /** One that every session has: its task is a plain function, so that no closure is made. */
-  static of<Owner>(owner: Owner, task: (now: number, owner: Owner) => void): Alarm {
-    return new Alarm(task as (now: number, owner: unknown) => void, owner);
-  }
-
-  ring(now: number): void {
-    this.#task(now, this.#owner);
+  override ring(now: number): void {
+    this.#task(now);
   }
 }
 
@@ -58,126 +58,122 @@ export interface Timers {
 
 const nodeTimers: Timers = { set: (task, ms, wheel) => setTimeout(task, ms, wheel), clear: (timer) => clearTimeout(timer) };
 
-/** A hashed timer wheel: one Node timer for any number of alarms, set to the next slot that holds one. */
+/** A hashed timer wheel: one Node timer for any number of sleepers, set to the next slot that holds one. */
 export class Wheel {
   readonly #now: () => number;
   readonly #timers: Timers;
-  // A ring of list heads. An alarm further away than one round stays in its slot and is looked at once a round.
-  readonly #slots: (Alarm | null)[] = new Array<Alarm | null>(SLOTS).fill(null);
+  // A ring of list heads. A sleeper further away than one round stays in its slot and is looked at once a round.
+  readonly #slots: (Sleeper | null)[] = new Array<Sleeper | null>(SLOTS).fill(null);
   #armed = 0;
-  #turnedMs: number;
+  /** The slot that was turned to last. */
+  #turned: number;
   #timer: NodeJS.Timeout | null = null;
-  #wakeMs = Infinity;
+  #wakeSlot = Infinity;
 
   constructor(now: () => number, timers: Timers = nodeTimers) {
     this.#now = now;
     this.#timers = timers;
-    this.#turnedMs = this.#slotOf(now());
+    this.#turned = slotOf(now());
   }
 
-  arm(alarm: Alarm, atMs: number): void {
-    alarm.dueMs = atMs;
-    const slotMs = Math.max(this.#slotOf(atMs) + SLOT_MS, this.#turnedMs + SLOT_MS);
-    // An alarm that moves later stays where it is, and is moved when its slot comes: re-arming costs nothing.
-    if (alarm.slotMs <= slotMs) return;
-    if (alarm.slotMs !== Infinity) this.#remove(alarm);
-    this.#insert(alarm, slotMs);
-    if (slotMs < this.#wakeMs) this.#sleep(slotMs);
+  arm(sleeper: Sleeper, atMs: number): void {
+    if (atMs === Infinity) return this.disarm(sleeper);
+    sleeper.dueMs = atMs;
+    const slot = Math.max(slotOf(atMs), this.#turned) + 1;
+    // One that moves later stays where it is, and is moved when its slot comes: re-arming costs nothing.
+    if (sleeper.slot >= 0) {
+      if (sleeper.slot <= slot) return;
+      this.#remove(sleeper);
+    }
+    this.#insert(sleeper, slot);
+    if (slot < this.#wakeSlot) this.#sleep(slot);
   }
 
-  disarm(alarm: Alarm): void {
-    alarm.dueMs = Infinity;
-    if (alarm.slotMs === Infinity) return;
-    this.#remove(alarm);
+  disarm(sleeper: Sleeper): void {
+    sleeper.dueMs = Infinity;
+    if (sleeper.slot < 0) return;
+    this.#remove(sleeper);
     if (this.#armed === 0) this.#stop();
   }
 
-  #slotOf(ms: number): number {
-    return Math.floor(ms / SLOT_MS) * SLOT_MS;
-  }
-
-  #insert(alarm: Alarm, slotMs: number): void {
-    const index = (slotMs / SLOT_MS) % SLOTS;
-    const head = this.#slots[index] as Alarm | null;
-    alarm.slotMs = slotMs;
-    alarm.previous = null;
-    alarm.next = head;
-    if (head !== null) head.previous = alarm;
-    this.#slots[index] = alarm;
+  #insert(sleeper: Sleeper, slot: number): void {
+    const head = this.#slots[slot % SLOTS] as Sleeper | null;
+    sleeper.slot = slot;
+    sleeper.previous = null;
+    sleeper.next = head;
+    if (head !== null) head.previous = sleeper;
+    this.#slots[slot % SLOTS] = sleeper;
     this.#armed++;
   }
 
-  #remove(alarm: Alarm): void {
-    if (alarm.previous === null) this.#slots[(alarm.slotMs / SLOT_MS) % SLOTS] = alarm.next;
-    else alarm.previous.next = alarm.next;
-    if (alarm.next !== null) alarm.next.previous = alarm.previous;
-    alarm.slotMs = Infinity;
-    alarm.previous = null;
-    alarm.next = null;
+  #remove(sleeper: Sleeper): void {
+    if (sleeper.previous === null) this.#slots[sleeper.slot % SLOTS] = sleeper.next;
+    else sleeper.previous.next = sleeper.next;
+    if (sleeper.next !== null) sleeper.next.previous = sleeper.previous;
+    sleeper.slot = -1;
+    sleeper.previous = null;
+    sleeper.next = null;
     this.#armed--;
   }
 
   #stop(): void {
     if (this.#timer !== null) this.#timers.clear(this.#timer);
     this.#timer = null;
-    this.#wakeMs = Infinity;
+    this.#wakeSlot = Infinity;
   }
 
-  #sleep(slotMs: number): void {
+  #sleep(slot: number): void {
     if (this.#timer !== null) this.#timers.clear(this.#timer);
-    this.#wakeMs = slotMs;
-    this.#timer = this.#timers.set(turn, Math.max(1, Math.ceil(slotMs - this.#now())), this);
+    this.#wakeSlot = slot;
+    this.#timer = this.#timers.set(turn, Math.max(1, Math.ceil(slot * SLOT_MS - this.#now())), this);
   }
 
-  /** @internal Rings what is due, and sleeps until the next slot that holds an alarm. */
+  /** @internal Rings what is due, and sleeps until the next slot that holds a sleeper. */
   turn(): void {
     const now = this.#now();
     this.#timer = null;
-    this.#wakeMs = Infinity;
-    const untilMs = this.#slotOf(now);
-    const rounds = Math.min(SLOTS, (untilMs - this.#turnedMs) / SLOT_MS);
-    const due: Alarm[] = [];
+    this.#wakeSlot = Infinity;
+    const until = slotOf(now);
+    const rounds = Math.min(SLOTS, until - this.#turned);
+    const due: Sleeper[] = [];
     for (let i = 0; i < rounds; i++) {
-      for (let alarm = this.#slots[((untilMs - i * SLOT_MS) / SLOT_MS) % SLOTS] as Alarm | null; alarm !== null; alarm = alarm.next) {
-        if (alarm.slotMs <= untilMs) due.push(alarm);
+      for (let sleeper = this.#slots[(until - i) % SLOTS] as Sleeper | null; sleeper !== null; sleeper = sleeper.next) {
+        if (sleeper.slot <= until) due.push(sleeper);
       }
     }
-    this.#turnedMs = Math.max(this.#turnedMs, untilMs);
+    this.#turned = Math.max(this.#turned, until);
     // Earliest first. Taken out before any rings: a ring may arm and disarm others.
     due.sort((a, b) => a.dueMs - b.dueMs);
-    for (const alarm of due) this.#remove(alarm);
+    for (const sleeper of due) this.#remove(sleeper);
     let rung = 0;
     try {
-      while (rung < due.length) this.#ring(due[rung++] as Alarm, now);
+      while (rung < due.length) this.#ring(due[rung++] as Sleeper, now);
     } finally {
       // One that throws must not silence the others: they ring at the next turn.
-      for (const alarm of due.slice(rung)) if (alarm.slotMs === Infinity) this.arm(alarm, alarm.dueMs);
-      if (this.#armed > 0) this.#sleep(Math.min(this.#wakeMs, this.#nextSlot()));
+      for (const sleeper of due.slice(rung)) if (sleeper.slot < 0) this.arm(sleeper, sleeper.dueMs);
+      if (this.#armed > 0) this.#sleep(Math.min(this.#wakeSlot, this.#nextSlot()));
     }
   }
 
-  #ring(alarm: Alarm, now: number): void {
-    const dueMs = alarm.dueMs;
-    if (dueMs === Infinity || alarm.slotMs !== Infinity) return;
+  #ring(sleeper: Sleeper, now: number): void {
+    const dueMs = sleeper.dueMs;
+    if (dueMs === Infinity || sleeper.slot >= 0) return;
     if (dueMs > now) {
-      this.arm(alarm, dueMs);
+      this.arm(sleeper, dueMs);
       return;
     }
-    alarm.dueMs = Infinity;
-    alarm.ring(now);
+    sleeper.dueMs = Infinity;
+    sleeper.ring(now);
   }
 
   #nextSlot(): number {
-    let nextMs = this.#turnedMs + SLOTS * SLOT_MS;
-    for (let i = 1; i <= SLOTS; i++) {
-      const slotMs = this.#turnedMs + i * SLOT_MS;
-      if (this.#slots[(slotMs / SLOT_MS) % SLOTS] !== null) {
-        nextMs = slotMs;
-        break;
-      }
-    }
-    return nextMs;
+    for (let slot = this.#turned + 1; slot < this.#turned + SLOTS; slot++) if (this.#slots[slot % SLOTS] !== null) return slot;
+    return this.#turned + SLOTS;
   }
+}
+
+function slotOf(ms: number): number {
+  return Math.floor(ms / SLOT_MS);
 }
 
 function turn(wheel: Wheel): void {
@@ -207,8 +203,8 @@ const wheel = new Wheel(now);
 /** The real world: one per process, so that all sessions share one timer. */
 export const processRuntime: Runtime = {
   now,
-  arm: (alarm, atMs) => wheel.arm(alarm, atMs),
-  disarm: (alarm) => wheel.disarm(alarm),
+  arm: (sleeper, atMs) => wheel.arm(sleeper, atMs),
+  disarm: (sleeper) => wheel.disarm(sleeper),
   random: () => Math.random(),
   randomBytes: pooledRandomBytes,
   defer: (task, argument) => process.nextTick(task, argument),

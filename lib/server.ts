@@ -59,7 +59,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
   readonly #budget: Budget;
   readonly #gate: ProxyGate | undefined;
   readonly #listeners = new Set<Server>();
-  readonly #sockets = new Set<Duplex>();
+  readonly #circuits = new Set<Circuit>();
   readonly #sessions = new Map<string, Session<Message>>();
   // TCP connections in the middle of their TLS handshake, by remote address and port, oldest first.
   readonly #tlsHandshakes = new Map<string, Socket>();
@@ -146,18 +146,16 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     const source = socket instanceof Socket ? this.#gate?.sourceOf(socket) : undefined;
     const info = circuitInfo(socket, listener, this.#options.tlsTerminated === true, source);
     if (socket instanceof Socket) this.#tlsHandshakes.delete(`${socket.remoteAddress} ${socket.remotePort}`);
-    const full = this.#sockets.size >= this.#settings.limits.connections;
-    this.#sockets.add(socket);
-    (socket as AcceptedDuplex)[acceptedInto] = this.#sockets;
-    socket.on('close', forgetAccepted);
+    const full = this.#circuits.size >= this.#settings.limits.connections;
     if (full || !this.#greeter.admit(info)) {
       socket.on('error', ignore);
       socket.destroy();
       this.#rejected(new SessionError('ERR_BUSY', `too many connections${full ? '' : ` from ${info.remoteAddress}`}`), info);
       return;
     }
-    if (this.#settings.bare) this.#acceptBare(socket, info);
-    else Greeting.begin(this.#greeter, socket, info);
+    const circuit = new Circuit(socket, info, this.#settings.runtime, this.#circuits);
+    if (this.#settings.bare) this.#acceptBare(circuit);
+    else Greeting.begin(this.#greeter, circuit);
   }
 
   /**
@@ -216,13 +214,13 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     await this.#greeter.letGo(shutdown, CLOSE_LINGER_MS);
     for (const { driver } of [...this.#greeter.registry.live.values()]) driver.fail(CloseCode.SHUTDOWN, shutdown);
     for (const session of [...this.#sessions.values()]) session.destroy(shutdown);
-    const sockets = [...this.#sockets].map((socket) => new Promise<void>((resolve) => socket.once('close', resolve)));
+    const closed = [...this.#circuits].map(({ socket }) => new Promise<void>((resolve) => socket.once('close', resolve)));
     // The last frames are on their way: their readers get a moment before the sockets go.
     const stop = new AbortController();
     const lingered = delay(this.#settings.runtime, CLOSE_LINGER_MS, stop.signal).catch(ignore);
-    await Promise.race([Promise.all(sockets), lingered]);
+    await Promise.race([Promise.all(closed), lingered]);
     stop.abort();
-    for (const socket of this.#sockets) socket.destroy();
+    for (const { socket } of this.#circuits) socket.destroy();
     for (const socket of this.#tlsHandshakes.values()) socket.destroy();
     this.#gate?.close();
     this.#greeter.registry.tombstones.clear();
@@ -273,16 +271,14 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
       if (this.#tlsHandshakes.get(name) === socket) this.#tlsHandshakes.delete(name);
     });
     const { unfinished, connections } = this.#settings.limits;
-    if (this.#tlsHandshakes.size <= unfinished && this.#tlsHandshakes.size + this.#sockets.size <= connections) return;
+    if (this.#tlsHandshakes.size <= unfinished && this.#tlsHandshakes.size + this.#circuits.size <= connections) return;
     const oldest = this.#tlsHandshakes.values().next();
     if (!oldest.done) oldest.value.destroy();
   }
 
-  #acceptBare(socket: Duplex, info: CircuitInfo): void {
-    const { runtime } = this.#settings;
-    const circuit = new Circuit(socket, info, runtime);
+  #acceptBare(circuit: Circuit): void {
     const { session, start } = bareSession(circuit, this.#settings, this.#budget, () => this.#ended(session.id));
-    this.#greeter.welcomed(info);
+    this.#greeter.welcomed(circuit.info);
     this.#opened(session);
     start();
   }
@@ -341,16 +337,6 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
       stop.abort();
     }
   }
-}
-
-// A listener that finds its server on the socket: no closure per connection.
-const acceptedInto: unique symbol = Symbol('accepted');
-interface AcceptedDuplex extends Duplex {
-  [acceptedInto]?: Set<Duplex>;
-}
-
-function forgetAccepted(this: AcceptedDuplex): void {
-  this[acceptedInto]?.delete(this);
 }
 
 function ignore(): void {}

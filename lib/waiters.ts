@@ -17,7 +17,8 @@ interface Waiter {
 }
 
 export class Waiters {
-  #list: Waiter[] = [];
+  // Replaced and never changed: sessions for which nobody waits share the empty one.
+  #list: readonly Waiter[] = NOBODY;
 
   add(reason: Reason, offset: number, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -28,7 +29,7 @@ export class Waiters {
       };
       const waiter: Waiter = { reason, offset, resolve, reject, release: () => signal?.removeEventListener('abort', onAbort) };
       signal?.addEventListener('abort', onAbort, { once: true });
-      this.#list.push(waiter);
+      this.#list = [...this.#list, waiter];
     });
   }
 
@@ -45,7 +46,9 @@ export class Waiters {
 
   /** The session is over: those who wait for its end are content, the others are told why they wait in vain. */
   end(cause: SessionError | undefined): void {
-    for (const waiter of this.#list.splice(0)) {
+    const waiters = this.#list;
+    this.#list = NOBODY;
+    for (const waiter of waiters) {
       done(
         waiter,
         waiter.reason === 'end' ? undefined : (cause ?? new SessionError('ERR_CLOSED', 'the session ended while something waited')),
@@ -53,6 +56,8 @@ export class Waiters {
     }
   }
 }
+
+const NOBODY: readonly Waiter[] = [];
 
 function done(waiter: Waiter, error: SessionError | undefined): void {
   waiter.release();

@@ -36,24 +36,31 @@ export interface KeyInputs {
 
 /** The two MAC keys of a session: the dialing side's and the accepting side's. */
 export class SessionKeys {
-  // Bytes and no KeyObject: a hundred thousand idle sessions and tombstones hold one of these each.
-  readonly #bytes: Buffer;
+  // Where its bytes lie, and no Buffer or KeyObject: a hundred thousand idle sessions and tombstones hold one of these each.
+  readonly #block: Buffer;
+  readonly #at: number;
 
-  private constructor(bytes: Buffer) {
-    this.#bytes = bytes;
+  private constructor(block: Buffer, at: number) {
+    this.#block = block;
+    this.#at = at;
   }
 
   /** From the 64 bytes of a record. They are copied. @throws SessionError ERR_INVALID_OPTION for another length. */
   static from(bytes: Uint8Array): SessionKeys {
     if (bytes.length !== 2 * KEY_BYTES) throw new SessionError('ERR_INVALID_OPTION', `session keys of ${bytes.length} bytes`);
-    const own = keyBlock();
-    own.set(bytes);
-    return new SessionKeys(own);
+    if (blockAt === block.length) {
+      block = Buffer.alloc(BLOCK_KEYS * 2 * KEY_BYTES);
+      blockAt = 0;
+    }
+    const keys = new SessionKeys(block, blockAt);
+    block.set(bytes, blockAt);
+    blockAt += 2 * KEY_BYTES;
+    return keys;
   }
 
   /** A copy of the 64 bytes, for the session's record and its tombstone. */
   bytes(): Buffer {
-    return Buffer.from(this.#bytes);
+    return Buffer.from(this.#block.subarray(this.#at, this.#at + 2 * KEY_BYTES));
   }
 
   /**
@@ -62,7 +69,8 @@ export class SessionKeys {
    * @returns 16 bytes.
    */
   mac(label: MacLabel, parts: readonly Uint8Array[], binding: Uint8Array | undefined): Buffer {
-    const hmac = createHmac('sha256', serverLabels.has(label) ? this.#bytes.subarray(KEY_BYTES) : this.#bytes.subarray(0, KEY_BYTES));
+    const at = serverLabels.has(label) ? this.#at + KEY_BYTES : this.#at;
+    const hmac = createHmac('sha256', this.#block.subarray(at, at + KEY_BYTES));
     hmac.update(`outlast1 ${label}`, 'latin1');
     for (const part of parts) hmac.update(part);
     if (binding !== undefined) hmac.update(binding);
@@ -81,15 +89,6 @@ export class SessionKeys {
 const BLOCK_KEYS = 128;
 let block = Buffer.alloc(0);
 let blockAt = 0;
-
-function keyBlock(): Buffer {
-  if (blockAt === block.length) {
-    block = Buffer.alloc(BLOCK_KEYS * 2 * KEY_BYTES);
-    blockAt = 0;
-  }
-  blockAt += 2 * KEY_BYTES;
-  return block.subarray(blockAt - 2 * KEY_BYTES, blockAt);
-}
 
 /** Keys to verify with where there is no session, so that it takes the same time. Nobody has them. */
 export function keysOfNobody(): SessionKeys {

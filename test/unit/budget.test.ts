@@ -1,6 +1,6 @@
 // The budget: who has to go when memory is used up, who is woken when there is room, and who never goes.
 import { expect } from 'chai';
-import { Budget, type Holder, Share } from '../../lib/budget.ts';
+import { Budget, type Holder } from '../../lib/budget.ts';
 import { SessionError } from '../../lib/errors.ts';
 
 class Session implements Holder {
@@ -44,13 +44,12 @@ describe('budget', () => {
 
   it('lets who holds little go on while it is full, and nobody once the small ones hold a tenth', () => {
     const budget = new Budget(1000);
-    const shares = Array.from({ length: 10 }, () => new Share(budget));
-    for (const share of shares) share.set(100);
+    for (let i = 0; i < 10; i++) budget.resized(0, 100);
     expect(budget.presses(100)).to.equal(false);
-    shares[0]?.set(101);
+    budget.resized(100, 101);
     expect([0, 10, 11, 100].map((bytes) => budget.presses(bytes))).to.deep.equal([false, false, true, true]);
-    for (const share of shares.slice(1)) share.set(0);
-    shares[1]?.set(1000);
+    for (let i = 0; i < 9; i++) budget.resized(100, 0);
+    budget.resized(0, 1000);
     expect([50, 51].map((bytes) => budget.presses(bytes))).to.deep.equal([false, true]);
   });
 

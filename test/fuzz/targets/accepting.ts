@@ -107,7 +107,7 @@ class World {
       await turns(2);
       return kindOf(this.#wire.written) === Kind.RESUMED || kindOf(afterChallenge(this.#wire.written)) === Kind.RESUMED;
     };
-    Greeting.begin(this.#greeter, this.#wire, circuitInfo(this.#wire, 'test', false));
+    Greeting.begin(this.#greeter, new Circuit(this.#wire, circuitInfo(this.#wire, 'test', false), this.#runtime));
     await this.#wire.arrive(Buffer.concat([flight, content.subarray(cutAt)]), piece);
     if (this.#has(Flag.CONFIRM)) await this.#answer(flight, content.subarray(cutAt), piece);
     if (!(await resumed())) {
