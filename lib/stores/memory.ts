@@ -115,7 +115,7 @@ class MemoryStore implements Store {
   async commitAll(writes: readonly Write[]): Promise<readonly WriteResult[]> {
     const verdicts = writes.map((write) => this.#judge(write));
     const whole = verdicts.every((verdict) => verdict === 'apply' || verdict.status === 'done');
-    if (whole) for (const [i, verdict] of verdicts.entries()) if (verdict === 'apply') this.#apply(writes[i] as Write, true);
+    if (whole) this.#applyAll(writes.filter((_, i) => verdicts[i] === 'apply'));
     return verdicts.map((verdict) => (verdict === 'apply' ? DONE : verdict));
   }
 
@@ -156,6 +156,21 @@ class MemoryStore implements Store {
     const kept = whole ? [] : entry.outbox.filter((piece) => piece.from + piece.bytes.length > base);
     const outbox = write.outbox.length === 0 ? kept : [...kept, { from, bytes: Buffer.from(write.outbox) }];
     this.#put(claim.id, { ...entry, header: applied(entry.header, write, live), state: Buffer.from(write.state), outbox }, write.keepMs);
+  }
+
+  /** @throws SessionError ERR_STORE where there is no room for all; then none is applied */
+  #applyAll(writes: readonly Write[]): void {
+    const before = writes.map(({ claim }) => [claim.id, this.#entries.get(claim.id) as Entry] as const);
+    try {
+      for (const write of writes) this.#apply(write, true);
+    } catch (error) {
+      for (const [id, entry] of before) {
+        this.#drop(id);
+        this.#entries.set(id, entry);
+        this.#bytes += entry.bytes;
+      }
+      throw error;
+    }
   }
 
   #leaseMs(owner: string): number {

@@ -2,13 +2,16 @@
 // every change is one script on the server. What Redis promises is what a record promises: see docs/stores.md.
 import { SessionError } from '../errors.ts';
 import { type RedisArgument, type RedisClient, type RedisReply, type Send, script, sender } from './internal/redis-client.ts';
-import { CLAIM_SCRIPT, WRITE_SCRIPT } from './internal/redis-scripts.ts';
+import { CLAIM_SCRIPT, COMMIT_ALL_SCRIPT, WRITE_SCRIPT } from './internal/redis-scripts.ts';
 import type { Claim, ClaimRequest, ClaimResult, CreateResult, Creation, Found, Store, StoredHead, Write, WriteResult } from './store.ts';
 
 export interface RedisStoreOptions {
   /** A connected client of `redis` (5 or later, also its cluster client), `ioredis` or `iovalkey`. It stays yours: close it yourself. */
   readonly client: RedisClient;
-  /** In front of every key. Default `outlast:`. */
+  /**
+   * In front of every key. Default `outlast:`. With a hash tag (`{game}:`) all records are in one slot of a cluster, so that several
+   * sessions can be committed at one instant there; without one they are spread over all slots.
+   */
   readonly prefix?: string;
   /** Accept a server that loses its records when it restarts (no AOF). Default false. */
   readonly allowVolatile?: boolean;
@@ -25,25 +28,32 @@ class RedisStore implements Store {
   readonly #send: Send;
   readonly #prefix: string;
   readonly #allowVolatile: boolean;
+  readonly #oneSlot: boolean;
+  /** Set by ready(), where all records are in one place. */
+  commitAll?: (writes: readonly Write[]) => Promise<readonly WriteResult[]>;
   readonly #claim: ReturnType<typeof script>;
   readonly #write: ReturnType<typeof script>;
+  readonly #writeAll: ReturnType<typeof script>;
 
   constructor(options: RedisStoreOptions) {
     const { client, prefix = 'outlast:', allowVolatile = false } = options;
-    if (typeof prefix !== 'string' || /[{}]/.test(prefix))
-      throw new SessionError('ERR_INVALID_OPTION', 'option prefix must have no braces');
+    if (typeof prefix !== 'string' || !/^[^{}]*(\{[^{}]+\}[^{}]*)?$/.test(prefix))
+      throw new SessionError('ERR_INVALID_OPTION', 'option prefix must have no braces but those of one hash tag');
+    this.#oneSlot = prefix.includes('{');
     this.#send = sender(client);
     this.#prefix = prefix;
     this.#allowVolatile = allowVolatile;
     this.#claim = script(this.#send, CLAIM_SCRIPT);
     this.#write = script(this.#send, WRITE_SCRIPT);
+    this.#writeAll = script(this.#send, COMMIT_ALL_SCRIPT);
   }
 
   async ready(): Promise<void> {
     const info = await this.#ask('INFO', async () => textOf(await this.#send(undefined, ['INFO'])));
-    const problem = problemOf(new Map([...info.matchAll(/^(\w+):(.*?)\r?$/gm)].map((match) => [match[1], match[2]] as [string, string])));
-    if (problem === undefined || (problem.volatile && this.#allowVolatile)) return;
-    throw new SessionError('ERR_STORE', `Redis ${problem.what}`);
+    const lines = new Map([...info.matchAll(/^(\w+):(.*?)\r?$/gm)].map((match) => [match[1], match[2]] as [string, string]));
+    const problem = problemOf(lines);
+    if (problem !== undefined && !(problem.volatile && this.#allowVolatile)) throw new SessionError('ERR_STORE', `Redis ${problem.what}`);
+    if (this.#oneSlot || lines.get('cluster_enabled') === '0') this.commitAll = (writes) => this.#putAll(writes);
   }
 
   async create(creation: Creation): Promise<CreateResult> {
@@ -118,10 +128,13 @@ class RedisStore implements Store {
   async close(): Promise<void> {}
 
   async #put(what: 'commit' | 'release', write: Write): Promise<WriteResult> {
-    const { claim, commit, generation, instance, received, base, sent, state, outbox, from, whole, keepMs } = write;
-    const numbers = [claim.tenure, keepMs, commit, generation, instance, received, base, sent].map(String);
-    const args: RedisArgument[] = [what, claim.owner, ...numbers, state, outbox, String(from), whole ? '1' : ''];
-    return resultOf(await this.#ask(what, () => this.#write(this.#keys(claim.id), args)));
+    return resultOf(await this.#ask(what, () => this.#write(this.#keys(write.claim.id), [what, ...argumentsOf(write)])));
+  }
+
+  async #putAll(writes: readonly Write[]): Promise<readonly WriteResult[]> {
+    const keys = writes.flatMap(({ claim }) => this.#keys(claim.id));
+    const replies = await this.#ask('commitAll', () => this.#writeAll(keys, writes.flatMap(argumentsOf)));
+    return replies.map((reply) => resultOf(reply as readonly RedisReply[]));
   }
 
   /** In a slot of its own, so it is asked apart: it tells how long to wait and decides nothing. */
@@ -140,7 +153,7 @@ class RedisStore implements Store {
     }
   }
 
-  /** The braces put both into one slot of a cluster. */
+  /** The braces put both into one slot of a cluster; those of the prefix come first. */
   #keys(id: string): readonly [string, string] {
     return [`${this.#prefix}{${id}}:record`, `${this.#prefix}{${id}}:outbox`];
   }
@@ -162,6 +175,12 @@ function problemOf(info: ReadonlyMap<string, string>): { readonly what: string; 
     return { what, volatile: true };
   }
   return undefined;
+}
+
+function argumentsOf(write: Write): readonly RedisArgument[] {
+  const { claim, commit, generation, instance, received, base, sent, state, outbox, from, whole, keepMs } = write;
+  const numbers = [claim.tenure, keepMs, commit, generation, instance, received, base, sent].map(String);
+  return [claim.owner, ...numbers, state, outbox, String(from), whole ? '1' : ''];
 }
 
 function resultOf(reply: readonly RedisReply[]): WriteResult {

@@ -156,7 +156,7 @@ export interface Store {
   release(write: Write): Promise<WriteResult>;
 
   /**
-   * Several sessions at one instant: all are applied, or none. Absent where the store cannot.
+   * Several sessions at one instant: all are applied, or none. Absent where the store cannot, which is certain once ready() has resolved.
    * @returns one result for each; where any is not `done`, none was applied, and those that could have been are `done` all the same
    */
   commitAll?(writes: readonly Write[]): Promise<readonly WriteResult[]>;

@@ -84,6 +84,24 @@ describe('memoryStore', () => {
     expect(await store.find('b')).to.equal(undefined);
   });
 
+  it('applies none of several writes where there is no room for all', async () => {
+    const store = memoryStore({ bytes: 6000 });
+    const claims: Claim[] = [];
+    for (const id of ['a', 'b']) {
+      const created = await store.create(record(id, 100));
+      if (created.status === 'created') claims.push(created.claim);
+    }
+    const writes = claims.map((claim, i) => ({ ...released(claim, 0), outbox: Buffer.alloc(i === 0 ? 100 : 6000), from: 100 }));
+    const full = await store.commitAll?.(writes).catch((error: unknown) => error);
+    expect(SessionError.is(full, 'ERR_STORE')).to.equal(true);
+    for (const id of ['a', 'b']) {
+      const found = await store.find(id);
+      expect(found?.ended === false && found.record.commit).to.equal(1);
+    }
+    const smaller = writes.map((each) => ({ ...each, outbox: Buffer.alloc(2000) }));
+    expect(await store.commitAll?.(smaller)).to.deep.equal([{ status: 'done' }, { status: 'done' }]);
+  });
+
   it('refuses a limit that holds nothing', () => {
     expect(() => memoryStore({ bytes: 10 })).to.throw(/bytes/);
   });

@@ -411,18 +411,62 @@ function noticesRollback(now: Now): void {
 }
 
 function commitsTogether(now: Now): void {
+  const done = [{ status: 'done' }, { status: 'done' }];
+
   it('applies writes of several sessions at once, or none (where it can)', async () => {
     const { store, other } = now();
     if (store.commitAll === undefined) return;
     const [a, b] = [await created(store, freshId()), await created(store, freshId())];
-    const done = [{ status: 'done' }, { status: 'done' }];
     expect(await store.commitAll([write(a, 2), write(b, 2)])).to.deep.equal(done);
     expect(await store.commitAll([write(a, 2), write(b, 3)])).to.deep.equal(done);
+    expect(await store.commitAll([write(a, 4), write(b, 4)])).to.deep.equal([{ status: 'behind', commit: 2 }, { status: 'done' }]);
     granted(await other.claim(request(b.id, 'B', 2, { positions: undefined })));
     const results = await store.commitAll([write(a, 3), write(b, 4)]);
     expect(results.map(({ status }) => status)).to.deep.equal(['done', 'fenced']);
     expect(await stored(other, a.id)).to.include({ commit: 2 });
     expect(await stored(other, b.id)).to.include({ commit: 3 });
+    expect((await store.commit(write(a, 3))).status).to.equal('done');
+    await store.remove(a, Buffer.from('over'), KEEP_MS);
+    const { claim: c } = granted(await store.claim(request(b.id, 'A', 3, { positions: undefined })));
+    expect(await store.commitAll([write(c, 4), write(a, 4)])).to.deep.equal([{ status: 'done' }, { status: 'gone' }]);
+    expect(await stored(other, b.id)).to.include({ commit: 3 });
+    const { record } = granted(await other.claim(request(b.id, 'B', 4, { positions: undefined })));
+    expect(record?.outbox.toString()).to.equal('abcdcd');
+  });
+
+  it('writes several sessions once where the answer was lost', async () => {
+    const { store, other } = now();
+    if (store.commitAll === undefined) return;
+    const faults: Fault[] = ['lost', 'unanswered', 'none'];
+    const faulty = new FaultyStore(store, () => faults.shift() as Fault);
+    const [a, b] = [await created(store, freshId()), await created(store, freshId())];
+    const writes = [write(a, 2), write(b, 2)];
+    const answers = [];
+    for (let tries = 0; tries < 3; tries++) answers.push(await faulty.commitAll?.(writes).catch(() => 'failed'));
+    expect(answers).to.deep.equal(['failed', 'failed', done]);
+    for (const { id } of [a, b]) {
+      const { record } = granted(await other.claim(request(id, 'B', 2, { positions: undefined })));
+      expect([record?.commit, record?.outbox.toString()]).to.deep.equal([2, 'abcd']);
+    }
+  });
+
+  it('never shows one of several without the others', async () => {
+    const { store, other } = now();
+    if (store.commitAll === undefined) return;
+    const claims = [await created(store, freshId()), await created(store, freshId()), await created(store, freshId())];
+    for (let commit = 2; commit < 8; commit++) {
+      const [[status], claimed] = await Promise.all([
+        store.commitAll(claims.map((claim) => write(claim, commit))),
+        other.claim(request(claims[0]?.id as string, 'B', commit, { positions: undefined })),
+      ]);
+      const { claim, record } = granted(claimed);
+      const last = status?.status === 'done' ? commit : commit - 1;
+      for (const { id } of claims) expect(await stored(other, id)).to.include({ commit: last });
+      // What was seen by the claim is all or nothing of one write.
+      expect([last, commit - 1]).to.include(record?.commit);
+      claims[0] = claim;
+      if (last !== commit) await store.commitAll(claims.map((each) => write(each, commit)));
+    }
   });
 }
 

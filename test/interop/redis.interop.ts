@@ -67,22 +67,28 @@ async function startCluster(): Promise<RedisServer> {
   return server;
 }
 
-for (const [start, made] of [[RedisServer.start, clients] as const, [startCluster, clusterClients] as const]) {
+const places = [
+  [RedisServer.start, clients, 'outlast:'],
+  [startCluster, clusterClients, 'outlast:'],
+  [startCluster, clusterClients, '{contract}:'],
+] as const;
+
+for (const [start, made, prefix] of places) {
   for (const [name, connect] of Object.entries(made)) {
-    describe(`redisStore with ${name}`, () => {
+    describe(`redisStore with ${name}, keys ${prefix}`, () => {
       let server: RedisServer | undefined;
       before(async () => {
         server = await start();
       });
       after(() => server?.[Symbol.asyncDispose]());
       storeContract(
-        name,
+        `${name}, keys ${prefix}`,
         async () => {
           const { port } = server as RedisServer;
           const [one, two] = [await connect(port), await connect(port)];
           return {
-            store: redisStore({ client: one.client }),
-            other: redisStore({ client: two.client }),
+            store: redisStore({ client: one.client, prefix }),
+            other: redisStore({ client: two.client, prefix }),
             wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
             leaseMs: 400,
             end: async () => {
@@ -122,6 +128,22 @@ describe('redisStore and its server', () => {
     expect(await told({ replicaof: '127.0.0.1 1' })).to.match(/replica/);
   });
 
+  it('commits several sessions at one instant on one server, and in a cluster where they have one slot', async () => {
+    const can = async (start: () => Promise<RedisServer>, prefix: string): Promise<boolean> => {
+      await using server = await start();
+      const { client, close } = await (clients.redis as (port: number) => Promise<Connected>)(server.port);
+      const store = redisStore({ client, prefix });
+      await store.ready();
+      await close();
+      return store.commitAll !== undefined;
+    };
+    expect([await can(RedisServer.start, 'p:'), await can(startCluster, 'p:'), await can(startCluster, '{p}:')]).to.deep.equal([
+      true,
+      false,
+      true,
+    ]);
+  });
+
   it('says what happened where the server is gone', async () => {
     const server = await RedisServer.start();
     const client = new Redis(server.port, '127.0.0.1', { maxRetriesPerRequest: 0, retryStrategy: () => null });
@@ -137,7 +159,8 @@ describe('redisStore and its server', () => {
     for (const client of [undefined, null, {}, 'redis://localhost', { sendCommand: 1 }]) {
       expect(() => redisStore({ client: client as unknown as RedisClient })).to.throw(SessionError, /option client/);
     }
-    expect(() => redisStore({ client: new Redis({ lazyConnect: true }), prefix: 'a{b' })).to.throw(SessionError, /prefix/);
+    for (const prefix of ['a{b', '{}', '{a}{b}', 'a}{'])
+      expect(() => redisStore({ client: new Redis({ lazyConnect: true }), prefix })).to.throw(SessionError, /prefix/);
   });
 
   it('has every answered commit after SIGKILL of the owner, of the server, and of both', async function () {

@@ -1,4 +1,4 @@
-// The two scripts of redisStore: the rules of rules.ts in Lua, so that checks and changes are one step on the server. Both give the same
+// The three scripts of redisStore: the rules of rules.ts in Lua, so that checks and changes are one step on the server. All give the same
 // answer when they are run again with the same arguments: clients resend what was not answered.
 //
 // One record is a hash: g generation, i instance, c commit, r received, b base, s sent, o owner, t tenure, l live, n identity, d state,
@@ -41,17 +41,78 @@ local outbox = redis.call('GETRANGE', KEYS[2], n(b) - n(fixed[3]), -1)
 return {'claimed', generation, instance, c, r, b, s, fixed[1], fixed[2], outbox}`;
 
 /**
+ * Functions of the scripts that commit. `a`: the place in ARGV behind which owner, tenure, keepMs and the arguments of a commit stand.
+ * judge() gives the answer where nothing is to be applied, and the fields that apply() goes on with.
+ */
+const COMMIT: string = `
+local n = tonumber
+local function judge(record, a)
+  local m = redis.call('HMGET', record, 'g', 'i', 'f', 'c', 't', 'x')
+  local g, c, t, x = m[1], m[4], m[5], m[6]
+  local tenure, commit, whole = ARGV[a + 2], ARGV[a + 4], ARGV[a + 13] == '1'
+  if not g then return {'gone'} end
+  if n(t) > n(tenure) then return {'fenced', g} end
+  if x then return {'gone'} end
+  if t == tenure and n(commit) <= n(c) then return {'done'} end
+  if not whole and (t ~= tenure or n(commit) ~= n(c) + 1) then return {'behind', c} end
+  return nil, m
+end
+local function apply(record, out, a, m, live)
+  local g, i, f = m[1], m[2], m[3]
+  local owner, tenure, keep, commit = ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4]
+  local base, outbox, from = ARGV[a + 8], ARGV[a + 11], ARGV[a + 12]
+  if n(ARGV[a + 5]) > n(g) then g, i = ARGV[a + 5], ARGV[a + 6] end
+  if ARGV[a + 13] == '1' then
+    redis.call('DEL', out)
+    f = from
+  end
+  if outbox ~= '' then redis.call('APPEND', out, outbox) end
+  -- Bytes below base go when they are half of all: each is copied once more at most.
+  local length, done = redis.call('STRLEN', out), n(base) - n(f)
+  if done > 0 and done >= length then
+    redis.call('DEL', out)
+    f = base
+  elseif done > 0 and done * 2 >= length then
+    redis.call('SET', out, redis.call('GETRANGE', out, done, -1))
+    f = base
+  end
+  redis.call('HSET', record, 'g', g, 'i', i, 'c', commit, 'r', ARGV[a + 7], 'b', base, 's', ARGV[a + 9], 'o', owner, 't', tenure,
+    'l', live, 'd', ARGV[a + 10], 'f', f)
+  redis.call('PEXPIRE', record, keep)
+  redis.call('PEXPIRE', out, keep)
+end`;
+
+/** KEYS record and outbox of each. ARGV for each: owner, tenure, keepMs, and as commit below. Answers a status for each, and a number. */
+export const COMMIT_ALL_SCRIPT: string = `${COMMIT}
+local answers, fields, good = {}, {}, true
+for k = 1, #KEYS / 2 do
+  local refusal, m = judge(KEYS[2 * k - 1], 13 * (k - 1))
+  answers[k], fields[k] = refusal or {'done'}, m or false
+  good = good and answers[k][1] == 'done'
+end
+for k = 1, #KEYS / 2 do
+  if good and fields[k] then apply(KEYS[2 * k - 1], KEYS[2 * k], 13 * (k - 1), fields[k], '1') end
+end
+return answers`;
+
+/**
  * KEYS record, outbox. ARGV what, owner, tenure, keepMs, then
  * create: instance, received, base, sent, identity, state, outbox.
  * commit, release: commit, generation, instance, received, base, sent, state, outbox, from, whole.
  * remove: tombstone.
  */
-export const WRITE_SCRIPT: string = `
-local n = tonumber
+export const WRITE_SCRIPT: string = `${COMMIT}
 local what, owner, tenure, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local m = redis.call('HMGET', KEYS[1], 'g', 'i', 'c', 'o', 't', 'f', 'x')
-local g, i, c, o, t, f, x = m[1], m[2], m[3], m[4], m[5], m[6], m[7]
 
+if what == 'commit' or what == 'release' then
+  local refusal, m = judge(KEYS[1], 1)
+  if refusal then return refusal end
+  apply(KEYS[1], KEYS[2], 1, m, what == 'commit' and '1' or '0')
+  return {'done'}
+end
+
+local m = redis.call('HMGET', KEYS[1], 'g', 'o', 't', 'x')
+local g, o, t, x = m[1], m[2], m[3], m[4]
 if what == 'create' then
   if g then return {(not x and o == owner and t == tenure) and 'created' or 'exists'} end
   redis.call('DEL', KEYS[2])
@@ -64,40 +125,12 @@ end
 
 if not g then return {'gone'} end
 if n(t) > n(tenure) then return {'fenced', g} end
-
-if what == 'remove' then
-  if x then return {t == tenure and 'done' or 'gone'} end
-  redis.call('DEL', KEYS[2])
-  if ARGV[5] == '' then
-    redis.call('DEL', KEYS[1])
-  else
-    redis.call('HSET', KEYS[1], 'x', ARGV[5], 'd', '')
-    redis.call('PEXPIRE', KEYS[1], keep)
-  end
-  return {'done'}
+if x then return {t == tenure and 'done' or 'gone'} end
+redis.call('DEL', KEYS[2])
+if ARGV[5] == '' then
+  redis.call('DEL', KEYS[1])
+else
+  redis.call('HSET', KEYS[1], 'x', ARGV[5], 'd', '')
+  redis.call('PEXPIRE', KEYS[1], keep)
 end
-
-if x then return {'gone'} end
-local commit, base, outbox, from, whole = ARGV[5], ARGV[9], ARGV[12], ARGV[13], ARGV[14] == '1'
-if t == tenure and n(commit) <= n(c) then return {'done'} end
-if not whole and (t ~= tenure or n(commit) ~= n(c) + 1) then return {'behind', c} end
-if n(ARGV[6]) > n(g) then g, i = ARGV[6], ARGV[7] end
-if whole then
-  redis.call('DEL', KEYS[2])
-  f = from
-end
-if outbox ~= '' then redis.call('APPEND', KEYS[2], outbox) end
--- Bytes below base go when they are half of all: each is copied once more at most.
-local length, done = redis.call('STRLEN', KEYS[2]), n(base) - n(f)
-if done > 0 and done >= length then
-  redis.call('DEL', KEYS[2])
-  f = base
-elseif done > 0 and done * 2 >= length then
-  redis.call('SET', KEYS[2], redis.call('GETRANGE', KEYS[2], done, -1))
-  f = base
-end
-redis.call('HSET', KEYS[1], 'g', g, 'i', i, 'c', commit, 'r', ARGV[8], 'b', base, 's', ARGV[10], 'o', owner, 't', tenure,
-  'l', what == 'commit' and '1' or '0', 'd', ARGV[11], 'f', f)
-redis.call('PEXPIRE', KEYS[1], keep)
-redis.call('PEXPIRE', KEYS[2], keep)
 return {'done'}`;
