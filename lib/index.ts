@@ -19,7 +19,15 @@ export {
 } from './options.ts';
 export type { Alarm, Runtime } from './runtime.ts';
 export { type DrainOptions, type ListenOptions, SessionServer, type SessionServerEvents } from './server.ts';
-export { type CloseOptions, type SendOptions, Session, type SessionEvents, type SessionState, type SessionStats } from './session.ts';
+export {
+  type CloseOptions,
+  type CommitOptions,
+  type SendOptions,
+  Session,
+  type SessionEvents,
+  type SessionState,
+  type SessionStats,
+} from './session.ts';
 export type {
   Claim,
   ClaimRequest,

@@ -7,6 +7,7 @@ import { Deadline } from './core/deadlines.ts';
 import { deadlock } from './deadlock.ts';
 import type { SessionDriver } from './driver.ts';
 import { SessionStream } from './duplex.ts';
+import { bondOf } from './durable/bond.ts';
 import { SessionError } from './errors.ts';
 import type { Sendable } from './framing/framing.ts';
 import { invalid } from './options.ts';
@@ -64,6 +65,14 @@ export interface SendOptions {
 export interface CloseOptions extends Abortable {
   /** Then the session is destroyed, and close() rejects with ERR_CLOSE_TIMEOUT. Default 10,000. */
   readonly timeoutMs?: number;
+}
+
+export interface CommitOptions extends Abortable {
+  /**
+   * Sessions that this one has sent to, or whose data it has set, since its last await: their boundaries and this one's are stored at one
+   * instant, or none of them. It waits until no message is in progress in any of them. Of this process, and of the same store.
+   */
+  readonly with?: readonly Session<unknown>[];
 }
 
 /** Who a session is, as far as the application may know. */
@@ -192,11 +201,21 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
    * Says that what was handed out so far is finished, and resolves when that, session.data and all outputs so far are in the store.
    * Only whoever reads the session may call it. Needs durability 'commit', where it also happens by itself behind each message.
    */
-  async commit(options: Abortable = {}): Promise<void> {
+  async commit(options: CommitOptions = {}): Promise<void> {
     const driver = this.#driver;
     const { durable } = driver;
     if (durable?.holdsBack !== true) throw invalid('durability', "must be 'commit' for session.commit()");
+    const others = (options.with ?? []).map((other) => other.#driver);
+    if (others.some(({ ended }) => ended)) throw new SessionError('ERR_CLOSED', 'commit() with a session that has ended');
+    const bond =
+      others.length === 0
+        ? null
+        : bondOf(
+            durable,
+            others.map((other) => other.durable),
+          );
     if (driver.core.inbound.inProgress) driver.core.inbound.consume();
+    if (!driver.ended) bond?.begin();
     driver.settled();
     if (driver.ended) throw new SessionError('ERR_CLOSED', 'commit() on a session that has ended', { cause: driver.told });
     if (durable.storedSerial < durable.serial) await driver.waiters.add('commit', durable.serial, options.signal);

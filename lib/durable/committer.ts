@@ -3,6 +3,7 @@
 import type { SessionCore } from '../core/session-core.ts';
 import { SessionError } from '../errors.ts';
 import type { Claim, ClaimResult, Store, StoredHead, Write, WriteResult } from '../stores/store.ts';
+import type { Bond, Bonded } from './bond.ts';
 import { type Boundary, capture, dataEnd, isBehind, stateOf, writeOf } from './boundary.ts';
 import { freeze } from './data.ts';
 
@@ -47,7 +48,7 @@ const RETRY_MS = { first: 50, most: 2_000 };
 const REMOVE_TRIES = 10;
 const CLEAN_POLL_MS = 20;
 
-export class Committer<Message> {
+export class Committer<Message> implements Bonded {
   readonly #host: CommitHost<Message>;
   readonly #options: CommitterOptions;
   #claim: Claim | null = null;
@@ -57,6 +58,8 @@ export class Committer<Message> {
   #data: unknown;
   #captured: Boundary;
   #stored: Boundary | null = null;
+  /** Not stored yet, oldest first, and the newest boundary that may be stored without each. */
+  #bonds: { readonly bond: Bond; readonly before: Boundary }[] = [];
   /** Operations on the record run one at a time. */
   #tail: Promise<unknown> = Promise.resolve();
   #writeDue = false;
@@ -132,8 +135,11 @@ export class Committer<Message> {
   capture(): void {
     const { core } = this.#host;
     if (this.#over || !this.#writes || core.inbound.inProgress) return;
-    if (isBehind(this.#captured, core, this.#data)) this.#captured = capture(core, this.#data, this.#captured.serial + 1);
-    else if (!this.#cleanDue || !this.#detached) return;
+    const awaited = this.#bonds.filter(({ bond }) => bond.awaits(this));
+    const moved = awaited.length > 0 || isBehind(this.#captured, core, this.#data);
+    if (!moved && !(this.#cleanDue && this.#detached)) return;
+    if (moved) this.#captured = capture(core, this.#data, this.#captured.serial + 1);
+    for (const { bond } of awaited) bond.offer(this, this.#captured);
     this.#due();
   }
 
@@ -183,8 +189,8 @@ export class Committer<Message> {
           await this.#write(true);
           continue;
         }
-        if (result?.status === 'fenced') this.#lost(fenced(result.generation));
-        if (result?.status === 'gone' || result?.status === 'ended') this.#lost(gone());
+        if (result?.status === 'fenced') this.letGo(fenced(result.generation));
+        if (result?.status === 'gone' || result?.status === 'ended') this.letGo(gone());
         if (result?.status === 'claimed') this.#cleanDue = this.#detached;
         return result;
       }
@@ -200,7 +206,7 @@ export class Committer<Message> {
   /** The session has ended: nothing is left but the tombstone. */
   end(tombstone: Buffer, keepMs: number): void {
     if (this.#over) return;
-    this.#over = true;
+    this.#finish();
     this.#queue(async () => {
       const claim = this.#claim;
       if (claim !== null) await this.#try(() => this.#options.store.remove(claim, tombstone, keepMs), REMOVE_TRIES);
@@ -218,8 +224,57 @@ export class Committer<Message> {
 
   /** This process lets go: from here on nothing is written. @returns true, since another may take the session up */
   abandon(): true {
-    this.#over = true;
+    this.#finish();
     return true;
+  }
+
+  // ---------------------------------------------------------------- with other sessions at one instant
+
+  get store(): Store {
+    return this.#options.store;
+  }
+
+  get quiet(): boolean {
+    return !this.#over && !this.#host.core.inbound.inProgress;
+  }
+
+  get bonds(): readonly Bond[] {
+    return this.#bonds.map(({ bond }) => bond);
+  }
+
+  join(bond: Bond): void {
+    this.#bonds.push({ bond, before: this.#captured });
+  }
+
+  turn(): Promise<() => void> {
+    return new Promise((entered) => void this.#queue(() => new Promise<void>(entered)));
+  }
+
+  writeOf(boundary: Boundary): Write {
+    return this.#writeOf(boundary, this.#claim as Claim);
+  }
+
+  repeat<T>(call: () => Promise<T>): Promise<T | undefined> {
+    return this.#try(call);
+  }
+
+  written(bond: Bond, boundary: Boundary): void {
+    this.#bonds = this.#bonds.filter((each) => each.bond !== bond);
+    this.#done(boundary, this.#commit + 1);
+    // What came behind it was held back.
+    if (this.#captured !== boundary || (this.#cleanDue && this.#detached)) this.#due();
+  }
+
+  refused(result: WriteResult): void {
+    if (result.status === 'fenced') this.letGo(fenced(result.generation));
+    if (result.status === 'gone') this.letGo(gone());
+    if (result.status === 'behind') this.#writtenEnd = -1;
+  }
+
+  letGo(error: SessionError): void {
+    if (this.#over) return;
+    this.#finish();
+    this.#host.lost(error);
   }
 
   // ---------------------------------------------------------------- the store
@@ -260,7 +315,7 @@ export class Committer<Message> {
     const numbers = { received: boundary.cursor, base, sent: boundary.end };
     const result = await this.#try(() => store.create({ id, owner, generation, instance, identity, state, outbox, ...numbers, keepMs }));
     if (result === undefined) return;
-    if (result.status === 'exists') return this.#lost(new SessionError('ERR_FENCED', `the store holds a record ${id} of somebody else`));
+    if (result.status === 'exists') return this.letGo(new SessionError('ERR_FENCED', `the store holds a record ${id} of somebody else`));
     this.#claim = result.claim;
     this.#done(boundary, 1);
   }
@@ -270,7 +325,7 @@ export class Committer<Message> {
     this.#writeDue = false;
     const { core } = this.#host;
     const { store } = this.#options;
-    const boundary = this.#captured;
+    const boundary = this.#storable;
     const clean = this.#cleanDue && this.#detached && !core.inbound.inProgress && !isBehind(boundary, core, this.#data);
     if (this.#claim === null || (boundary === this.#stored && !clean && !this.#refreshDue && !always)) return;
     for (let result: WriteResult | undefined; result?.status !== 'done'; ) {
@@ -279,13 +334,18 @@ export class Committer<Message> {
       const write = this.#writeOf(boundary, this.#claim);
       result = await this.#try(() => (clean ? store.release(write) : store.commit(write)));
       if (result === undefined) return;
-      if (result.status === 'fenced') return this.#lost(fenced(result.generation));
-      if (result.status === 'gone') return this.#lost(gone());
-      if (result.status === 'behind') this.#writtenEnd = -1;
+      this.refused(result);
     }
     this.#refreshDue = false;
     if (clean) this.#cleanDue = false;
     this.#done(boundary, this.#commit + 1);
+  }
+
+  /** The newest boundary that is not tied to those of other sessions. */
+  get #storable(): Boundary {
+    const [tied] = this.#bonds;
+    if (tied === undefined) return this.#captured;
+    return this.#stored !== null && this.#stored.serial > tied.before.serial ? this.#stored : tied.before;
   }
 
   #writeOf(boundary: Boundary, claim: Claim): Write {
@@ -311,10 +371,9 @@ export class Committer<Message> {
     outbound.released = stored ? boundary.end : 0;
   }
 
-  #lost(error: SessionError): void {
-    if (this.#over) return;
+  #finish(): void {
     this.#over = true;
-    this.#host.lost(error);
+    for (const { bond } of this.#bonds.splice(0)) bond.break();
   }
 
   /** Repeats a call until it is answered: what was asked may have been done. @returns undefined where the session ended meanwhile */

@@ -2,6 +2,7 @@
 // counted once at both.
 
 import { expect } from 'chai';
+import { runRelay } from '../sigkill/relay-run.ts';
 import { runSigkill } from '../sigkill/run.ts';
 import { RedisServer } from '../support/redis-server.ts';
 
@@ -15,5 +16,14 @@ describe('processes that are killed, with Redis at both ends', () => {
     expect(broken).to.deep.equal([]);
     expect([seen, sum]).to.deep.equal([messages, (messages * (messages - 1)) / 2]);
     expect(serverKills + clientKills).to.equal(20);
+  });
+
+  it('pass every message on once through 10 kills of a relay: commit({ with })', async function () {
+    this.timeout(120_000);
+    await using redis = await RedisServer.start({ appendfsync: 'everysec' });
+    const store = { kind: 'redis', place: String(redis.port) };
+    const { arrived, sent, kills, broken } = await runRelay({ kills: 10, seed: Date.now() % 1_000_000, store });
+    expect(broken).to.deep.equal([]);
+    expect([arrived, kills]).to.deep.equal([sent, 10]);
   });
 });

@@ -29,7 +29,7 @@ export interface SigkillResult {
 }
 
 /** One role: a process that is started again whenever it is gone. */
-class Role {
+export class Role {
   readonly #file: string;
   readonly #argv: readonly string[];
   readonly #onLine: (line: string) => void;
