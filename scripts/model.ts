@@ -32,7 +32,7 @@ const MEMORY_MB = nightly ? 12_000 : 4_096;
 /** Two at a time: few of them last long, and most of the time goes into the compiler. */
 const LANES = 2;
 
-// CIRCUITS=3 is the circuit of OPEN and two more; it is the default of all three models.
+// CIRCUITS=3 is the circuit of OPEN and two more; it is the default of all models that have circuits.
 const small: readonly Job[] = [
   { model: 'open', defines: [] },
   { model: 'open', defines: ['DROPS', 'REPLAYS=2'] },
@@ -45,6 +45,11 @@ const small: readonly Job[] = [
   { model: 'close', defines: [] },
   { model: 'close', defines: ['EVICT'] },
   { model: 'close', defines: ['EVICT'], cycles: true },
+  { model: 'commit', defines: ['FAULTS=2'] },
+  { model: 'commit', defines: [], cycles: true },
+  { model: 'commit', defines: ['ROLLBACK', 'MESSAGES=1'] },
+  { model: 'fencing', defines: [] },
+  { model: 'fencing', defines: ['FAULTS=0'], cycles: true },
 ];
 
 const big: readonly Job[] = [
@@ -57,6 +62,10 @@ const big: readonly Job[] = [
   { model: 'resume', defines: ['TWIN', 'CIRCUITS=4', 'DOWN=0', 'FRESH_INSTANCE'] },
   { model: 'resume', defines: ['TWIN'] },
   { model: 'close', defines: ['EVICT', 'CIRCUITS=4'] },
+  { model: 'commit', defines: ['CRASHES=2', 'FAULTS=2'] },
+  { model: 'commit', defines: ['ROLLBACK', 'FAULTS=2'] },
+  { model: 'fencing', defines: ['MESSAGES=2', 'FAULTS=0'] },
+  { model: 'fencing', defines: ['CIRCUITS=4'] },
 ];
 
 /** The mistakes by model, with what must be configured for them to show. README.md says what each one is. */
@@ -73,6 +82,24 @@ const mutants: readonly Job[] = [
     [],
     'ACCEPTOR_WAITS FINALS_IGNORED UNKNOWN_FAILS END_ONCE CLOSE_BEFORE_ACK DISCARDED_ACKED DIALER_FORGETS UNREAD_ONCE DISCARD_ONCE',
   ),
+  ...planted(
+    'commit',
+    [],
+    'ACK_BEFORE_RECORD OUTPUT_BEFORE_RECORD RELEASE_WHEN_ASKED UNKNOWN_RELEASES BOUNDARY_IN_MESSAGE DATA_OF_ANOTHER_MOMENT FLUSH_IN_MESSAGE',
+  ),
+  ...planted(
+    'commit',
+    [],
+    'RECEIVED_FOR_CONSUMED NO_OUTBOX OTHER_WRITE_SAME_NUMBER NUMBER_UNCHECKED APPENDS_AGAIN DEAD_WRITES READ_BEFORE_CLAIM',
+  ),
+  ...planted('commit', ['PATIENT'], 'IDLE_PUSH_WAITS'),
+  ...planted('commit', ['ROLLBACK'], 'GAP_UNSEEN'),
+  ...planted(
+    'fencing',
+    [],
+    'NO_FENCE FENCE_BY_OWNER FENCE_BY_GENERATION FENCES_ITSELF FENCED_RELEASES FENCED_GOES_ON KEEPS_MEMORY MEMORY_REFUSES MEMORY_ACCEPTS',
+  ),
+  ...planted('fencing', [], 'POSITIONS_BEFORE_CLAIM STALE_CLAIM REPEAT_REFUSED'),
 ];
 
 function planted(model: string, defines: readonly string[], names: string): Job[] {
