@@ -19,7 +19,7 @@ export function bareSession<Message>(
   budget: Budget,
   onEnd: () => void,
 ): BareSession<Message> {
-  const core = new BareCore(settings.framing, settings.coreLimits, settings.window, settings.runtime.now());
+  const core = new BareCore(settings.framing, settings.coreLimits, settings.window);
   const driver = new SessionDriver(core, settings, { detached: nothing, noticed: nothing, ended: onEnd }, budget);
   const id = settings.runtime.randomBytes(16).toString('hex');
   const session = new Session(driver, { id, principal: undefined, metadata: Buffer.alloc(0), restored: false });

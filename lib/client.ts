@@ -152,7 +152,6 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
       { role: 'dial', ...snapshot },
       this.#settings.coreLimits,
       this.#holdExtra(snapshot),
-      this.#now,
     );
     restore(core, snapshot);
     const held = this.#make(core, { id, keys, bound: bytes[1] === 1, node: bytes[2] as number }, 0, false);
@@ -225,7 +224,7 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
 
   #begin(opened: Opened, place: number, key: string | undefined): Session<Message> {
     const { circuit, id, keys, bound, node, terms, confirmMac, rest } = opened;
-    const core = new SessionCore(this.#settings.framing, terms, this.#settings.coreLimits, this.#holdExtra(terms), this.#now);
+    const core = new SessionCore(this.#settings.framing, terms, this.#settings.coreLimits, this.#holdExtra(terms));
     core.confirmWith(confirmMac);
     const { session, dialer, driver } = this.#make(core, { id, keys, bound, node }, place, true);
     this.#records?.begin(driver, { id, keys, bound, node }, key);
@@ -246,7 +245,6 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
       { role: 'dial', ...snapshot },
       this.#settings.coreLimits,
       this.#holdExtra(snapshot),
-      this.#now,
     );
     restore(core, snapshot);
     core.generation = generation - 1;

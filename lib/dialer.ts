@@ -252,7 +252,7 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
     const overtaken = code === RejectCode.TAKEN_OVER || code === RejectCode.STALE_GENERATION;
     if (overtaken && this.#jump(flight.generation ?? 0)) return;
     const finals = code === RejectCode.CLOSED || code === RejectCode.EXPIRED ? flight.positions : undefined;
-    this.#driver.core.concluded(finals, error, this.#now);
+    this.#driver.core.concluded(finals, error);
     this.#driver.touched();
   }
 
@@ -277,7 +277,7 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
   }
 
   #conclude(error: SessionError): void {
-    this.#driver.core.concluded(undefined, error, this.#now);
+    this.#driver.core.concluded(undefined, error);
     this.#driver.touched();
   }
 

@@ -154,7 +154,7 @@ export class Restorer<Message> {
       );
     const now = settings.runtime.now();
     const snapshot = snapshotOf(record, identity, state);
-    const core = new SessionCore(settings.framing, { role: 'accept', ...snapshot }, settings.coreLimits, 0, now);
+    const core = new SessionCore(settings.framing, { role: 'accept', ...snapshot }, settings.coreLimits, 0);
     restore(core, snapshot);
     // Before this circuit, of whatever generation the record is: the store has judged that.
     core.generation = flight.generation - 1;

@@ -8,10 +8,10 @@ import { type CoreLimits, SessionCore } from './session-core.ts';
 export class BareCore<Message> extends SessionCore<Message> {
   #paused = false;
 
-  constructor(framing: Framing<Message>, limits: CoreLimits, window: number, now: number) {
+  constructor(framing: Framing<Message>, limits: CoreLimits, window: number) {
     // A peer without acks has no window: what it cannot take waits in its own TCP.
     const terms = { role: 'accept', window, peerWindow: limits.outboxHardCap, heartbeatMs: 0, holdMs: 0 } as const;
-    super(framing, terms, limits, 0, now);
+    super(framing, terms, limits, 0);
     this.outbound.peerLimit = Number.MAX_SAFE_INTEGER;
   }
 
@@ -51,7 +51,7 @@ export class BareCore<Message> extends SessionCore<Message> {
 
   override circuitLost(orderly: boolean, now: number, cause?: SessionError): void {
     super.circuitLost(orderly, now);
-    this.concluded(undefined, new SessionError('ERR_CIRCUIT_LOST', 'the connection of a bare session is gone', { cause }), now);
+    this.concluded(undefined, new SessionError('ERR_CIRCUIT_LOST', 'the connection of a bare session is gone', { cause }));
   }
 
   /** A peer without heartbeats may be slow for as long as it likes: a printer out of paper is not a dead circuit. */

@@ -1,5 +1,6 @@
-// Liveness: when something must be written, when a silent circuit is dead, and when a detached session is over. Numbers and `now` in,
-// verdicts out. A timer that rings late means that this host slept; then nothing is judged before it has been asked for.
+// Liveness: the deadlines of a session and what follows when they come: when something must be written, when a silent circuit is dead,
+// and when a detached session is over. Numbers and `now` in, verdicts out. A timer that rings late means that this host slept; then
+// nothing is judged before it has been asked for.
 import { SessionError } from '../errors.ts';
 import { Deadline, Deadlines } from './deadlines.ts';
 
@@ -8,8 +9,7 @@ export const LIVENESS_GRACE_MS = 5000;
 /** The most that an expiry check which ran late adds: asleep, this host could not hear the peer. */
 const LATE_GRACE_MS = 30_000;
 
-export class Liveness {
-  readonly deadlines: Deadlines = new Deadlines();
+export class Liveness extends Deadlines {
   readonly #writeStallMs: number;
   heartbeatMs: number;
   heardMs = 0;
@@ -19,6 +19,7 @@ export class Liveness {
   #pauses = 0;
 
   constructor(heartbeatMs: number, writeStallMs: number) {
+    super();
     this.heartbeatMs = heartbeatMs;
     this.#writeStallMs = writeStallMs;
   }
@@ -33,52 +34,52 @@ export class Liveness {
     this.wroteMs = now;
     this.#queuedBytes = 0;
     this.#pauses = 0;
-    this.deadlines.clearAll();
-    this.deadlines.set(Deadline.HEARTBEAT, now + this.heartbeatMs);
-    this.deadlines.set(Deadline.LIVENESS, now + this.deadAfterMs);
+    this.clearAll();
+    this.set(Deadline.HEARTBEAT, now + this.heartbeatMs);
+    this.set(Deadline.LIVENESS, now + this.deadAfterMs);
   }
 
   detached(untilMs: number): void {
     this.#pauses = 0;
-    this.deadlines.clearAll();
-    this.deadlines.set(Deadline.HOLD, untilMs);
+    this.clearAll();
+    this.set(Deadline.HOLD, untilMs);
   }
 
   /** Expiry stands still while a resume with a good MAC waits for its verdict; there may be several at once. */
   pauseHold(paused: boolean, now: number): void {
     if (paused) {
       if (this.#pauses++ > 0) return;
-      this.#holdLeftMs = Math.max(0, this.deadlines.at(Deadline.HOLD) - now);
-      this.deadlines.clear(Deadline.HOLD);
+      this.#holdLeftMs = Math.max(0, this.at(Deadline.HOLD) - now);
+      this.clear(Deadline.HOLD);
     } else if (this.#pauses > 0 && --this.#pauses === 0) {
-      this.deadlines.set(Deadline.HOLD, now + this.#holdLeftMs);
+      this.set(Deadline.HOLD, now + this.#holdLeftMs);
     }
   }
 
   /** HEARTBEAT is due. @returns whether nothing was written for a whole heartbeat */
   heartbeat(now: number): boolean {
     const quiet = now - this.wroteMs >= this.heartbeatMs;
-    this.deadlines.set(Deadline.HEARTBEAT, (quiet ? now : this.wroteMs) + this.heartbeatMs);
+    this.set(Deadline.HEARTBEAT, (quiet ? now : this.wroteMs) + this.heartbeatMs);
     return quiet;
   }
 
   /** LIVENESS is due. @returns why the circuit is dead; 'ask' when the peer must be asked first; null when it has been heard */
   liveness(now: number): SessionError | 'ask' | null {
     const dueMs = this.heardMs + this.deadAfterMs;
-    const lateMs = now - this.deadlines.at(Deadline.LIVENESS);
+    const lateMs = now - this.at(Deadline.LIVENESS);
     if (dueMs > now) {
-      this.deadlines.set(Deadline.LIVENESS, dueMs);
+      this.set(Deadline.LIVENESS, dueMs);
       return null;
     }
     if (lateMs < this.heartbeatMs) return new SessionError('ERR_HEARTBEAT', `nothing heard for ${Math.round(now - this.heardMs)} ms`);
-    this.deadlines.set(Deadline.LIVENESS, now + LIVENESS_GRACE_MS);
+    this.set(Deadline.LIVENESS, now + LIVENESS_GRACE_MS);
     return 'ask';
   }
 
   /** The socket holds so many bytes that the kernel has not taken. */
   queued(bytes: number, now: number): void {
-    if (bytes === 0) this.deadlines.clear(Deadline.WRITE_STALL);
-    else if (this.deadlines.at(Deadline.WRITE_STALL) === Infinity) this.deadlines.set(Deadline.WRITE_STALL, now + this.#writeStallMs);
+    if (bytes === 0) this.clear(Deadline.WRITE_STALL);
+    else if (this.at(Deadline.WRITE_STALL) === Infinity) this.set(Deadline.WRITE_STALL, now + this.#writeStallMs);
     this.#queuedBytes = bytes;
   }
 
@@ -87,17 +88,17 @@ export class Liveness {
     const moved = queuedBytes < this.#queuedBytes;
     this.#queuedBytes = queuedBytes;
     const heardDueMs = this.heardMs + this.#writeStallMs;
-    if (queuedBytes === 0) this.deadlines.clear(Deadline.WRITE_STALL);
-    else if (moved) this.deadlines.set(Deadline.WRITE_STALL, now + this.#writeStallMs);
-    else if (heardDueMs > now) this.deadlines.set(Deadline.WRITE_STALL, heardDueMs);
+    if (queuedBytes === 0) this.clear(Deadline.WRITE_STALL);
+    else if (moved) this.set(Deadline.WRITE_STALL, now + this.#writeStallMs);
+    else if (heardDueMs > now) this.set(Deadline.WRITE_STALL, heardDueMs);
     else return new SessionError('ERR_WRITE_STALL', `${queuedBytes} bytes wait and nothing was heard for ${this.#writeStallMs} ms`);
     return null;
   }
 
   /** HOLD is due. @returns whether the session is over; a check that ran late gives the peer time to come back */
   held(holdMs: number, now: number): boolean {
-    if (now - this.deadlines.at(Deadline.HOLD) < this.heartbeatMs) return true;
-    this.deadlines.set(Deadline.HOLD, now + Math.min(holdMs, LATE_GRACE_MS));
+    if (now - this.at(Deadline.HOLD) < this.heartbeatMs) return true;
+    this.set(Deadline.HOLD, now + Math.min(holdMs, LATE_GRACE_MS));
     return false;
   }
 }

@@ -2,7 +2,7 @@
 // sends and consumes. Outputs are pulled: transmit(), next(), state, fault, deadline. No socket, clock, timer or promise is in here.
 import { SessionError } from '../errors.ts';
 import type { Framing } from '../framing/framing.ts';
-import { Bucket } from './bucket.ts';
+import { take } from './bucket.ts';
 import { Control, type DrainNotice } from './control.ts';
 import { Deadline, type Deadlines } from './deadlines.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
@@ -73,10 +73,10 @@ export class SessionCore<Message> implements FrameSink {
   #cause: SessionError | undefined;
   #fault: SessionError | null = null;
   #reader: FrameReader;
-  #now = 0;
   readonly #live: Liveness;
   readonly #control: Control<Message>;
-  readonly #bucket: Bucket;
+  /** Of the bucket for frames that advance nothing. */
+  #bucketFullMs = 0;
   #credit = 0;
   #faults = 0;
   #faultProgress = -1;
@@ -100,7 +100,7 @@ export class SessionCore<Message> implements FrameSink {
   /** The bytes acked are exact: the peer said so in a CLOSE or an authenticated final number. */
   finalsExact = false;
 
-  constructor(framing: Framing<Message>, terms: CoreTerms, limits: CoreLimits, holdExtraMs: number, now: number) {
+  constructor(framing: Framing<Message>, terms: CoreTerms, limits: CoreLimits, holdExtraMs: number) {
     this.role = terms.role;
     this.framing = framing;
     this.limits = limits;
@@ -111,7 +111,6 @@ export class SessionCore<Message> implements FrameSink {
     this.#reader = new FrameReader(this);
     this.#live = new Liveness(terms.heartbeatMs, limits.writeStallMs);
     this.#control = new Control(this.inbound, this.outbound, this.rtt);
-    this.#bucket = new Bucket(limits.controlPerSecond, limits.controlBurst, now);
   }
 
   // ---------------------------------------------------------------- what the shell looks at after every input
@@ -131,7 +130,7 @@ export class SessionCore<Message> implements FrameSink {
   }
 
   get deadlines(): Deadlines {
-    return this.#live.deadlines;
+    return this.#live;
   }
 
   get heartbeatMs(): number {
@@ -262,7 +261,6 @@ export class SessionCore<Message> implements FrameSink {
 
   /** Bytes came: the circuit is alive. */
   protected heard(now: number): void {
-    this.#now = now;
     this.#live.heardMs = now;
   }
 
@@ -305,7 +303,7 @@ export class SessionCore<Message> implements FrameSink {
         return this.#charge();
       case Frame.PONG:
         if (length !== 8) return `F-5: a PONG of ${length} bytes`;
-        this.rtt.pong(readU32(bytes, start + 4), this.#now);
+        this.rtt.pong(readU32(bytes, start + 4), this.#live.heardMs);
         return this.#charge();
       case Frame.CLOSE:
         return this.#onClose(bytes, start, length);
@@ -386,7 +384,11 @@ export class SessionCore<Message> implements FrameSink {
       this.#credit--;
       return null;
     }
-    return this.#bucket.take(this.#now) ? null : `F-7: more than ${this.limits.controlPerSecond} frames a second that advance nothing`;
+    const { controlPerSecond, controlBurst } = this.limits;
+    const fullMs = take(this.#bucketFullMs, this.#live.heardMs, controlPerSecond, controlBurst);
+    if (Number.isNaN(fullMs)) return `F-7: more than ${controlPerSecond} frames a second that advance nothing`;
+    this.#bucketFullMs = fullMs;
+    return null;
   }
 
   // ---------------------------------------------------------------- the application's side
@@ -467,9 +469,8 @@ export class SessionCore<Message> implements FrameSink {
   }
 
   /** An authenticated answer says that the peer ended it: `acked` counts as a last ACK, then this side judges whether it is done. */
-  concluded(finals: Positions | undefined, error: SessionError, now: number): void {
+  concluded(finals: Positions | undefined, error: SessionError): void {
     if (finals !== undefined) this.applyFinals(finals, true);
-    this.#now = now;
     if (this.#state === 'closed') return;
     this.#judgeDone();
     this.#end(this.#state === 'finishing' || this.#state === 'lingering' ? this.#cause : error);
@@ -479,20 +480,19 @@ export class SessionCore<Message> implements FrameSink {
 
   /** @param queuedBytes what the circuit's socket holds and the kernel has not taken */
   tick(now: number, queuedBytes: number): void {
-    this.#now = now;
-    const { deadlines } = this.#live;
-    if (deadlines.due(Deadline.ACK, now)) {
-      deadlines.clear(Deadline.ACK);
+    const live = this.#live;
+    if (live.due(Deadline.ACK, now)) {
+      live.clear(Deadline.ACK);
       this.#control.ackDue = true;
     }
-    if (deadlines.due(Deadline.HEARTBEAT, now) && this.#live.heartbeat(now)) this.#quiet(now);
-    if (deadlines.due(Deadline.LIVENESS, now)) {
-      const verdict = this.#live.liveness(now);
+    if (live.due(Deadline.HEARTBEAT, now) && live.heartbeat(now)) this.#quiet(now);
+    if (live.due(Deadline.LIVENESS, now)) {
+      const verdict = live.liveness(now);
       if (verdict === 'ask') this.#control.pingDue = true;
       else if (verdict !== null) this.#fault = verdict;
     }
-    if (deadlines.due(Deadline.WRITE_STALL, now)) this.#fault = this.#live.writeStall(queuedBytes, now) ?? this.#fault;
-    if (deadlines.due(Deadline.HOLD, now) && this.#live.held(this.holdMs, now)) this.#expire();
+    if (live.due(Deadline.WRITE_STALL, now)) this.#fault = live.writeStall(queuedBytes, now) ?? this.#fault;
+    if (live.due(Deadline.HOLD, now) && live.held(this.holdMs, now)) this.#expire();
   }
 
   /** The shell wrote; its socket holds so many bytes that the kernel has not taken. */
@@ -535,7 +535,7 @@ export class SessionCore<Message> implements FrameSink {
     } else if (head > 0 || control.ackDue || (ackNews && open && outbound.pending)) {
       bytes = control.putHead(out, ackNews, now);
     }
-    if (!control.ackDue && inbound.acked === inbound.ackTold) this.#live.deadlines.clear(Deadline.ACK);
+    if (!control.ackDue && inbound.acked === inbound.ackTold) this.#live.clear(Deadline.ACK);
     if (open) bytes += outbound.transmit(out, budget - bytes, this.circuit, carried, inbound.limitTold);
     if (outbound.spoilt)
       this.fail(CloseCode.APPLICATION, new SessionError('ERR_APPLICATION', 'a payload lent to send() was changed before it was acked'));

@@ -18,8 +18,8 @@ class Origin {
   usedMs: number;
 
   constructor(limits: ThrottleLimits, now: number) {
-    this.accepts = new Bucket(limits.acceptsPerSecond, limits.acceptsBurst, now);
-    this.failures = new Bucket(limits.failuresPerMinute / 60, limits.failuresPerMinute, now);
+    this.accepts = new Bucket(limits.acceptsPerSecond, limits.acceptsBurst);
+    this.failures = new Bucket(limits.failuresPerMinute / 60, limits.failuresPerMinute);
     this.usedMs = now;
   }
 }

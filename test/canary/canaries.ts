@@ -105,8 +105,8 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: 'lib/core/liveness.ts',
-        find: code('    this.#pauses = 0;', '    this.deadlines.clearAll();', '    this.deadlines.set(Deadline.HEARTBEAT'),
-        replace: code('    this.#pauses = 0;', '    this.deadlines.set(Deadline.HEARTBEAT'),
+        find: code('    this.#pauses = 0;', '    this.clearAll();', '    this.set(Deadline.HEARTBEAT'),
+        replace: code('    this.#pauses = 0;', '    this.set(Deadline.HEARTBEAT'),
       },
     ],
   },

@@ -35,7 +35,7 @@ export interface CoreOptions<Message> {
 export function coreOf<Message>(role: 'dial' | 'accept', options: CoreOptions<Message>): SessionCore<Message> {
   const { framing, limits, window = WINDOW, peerWindow = WINDOW, holdMs = HOLD_MS } = options;
   const terms = { role, window, peerWindow, heartbeatMs: HEARTBEAT_MS, holdMs };
-  return new SessionCore(framing, terms, { ...LIMITS, ...limits }, role === 'dial' ? HOLD_EXTRA_MS : 0, 0);
+  return new SessionCore(framing, terms, { ...LIMITS, ...limits }, role === 'dial' ? HOLD_EXTRA_MS : 0);
 }
 
 /** A core of lines on its first circuit at time 0, which has written what it writes first. */
