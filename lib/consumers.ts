@@ -1,5 +1,8 @@
 // The ways to read a session: one at a time holds it. A consumer pulls ranges from the core, hands messages to the application,
 // and says when they are consumed, which is what acks them. User code runs here, never inside the core.
+
+import type { Inbound } from './core/inbound.ts';
+import type { Visitor } from './core/inbox.ts';
 import type { SessionCore } from './core/session-core.ts';
 import { CloseCode } from './core/wire.ts';
 import { SessionError } from './errors.ts';
@@ -201,18 +204,22 @@ export function pullBatch<Message>(
 }
 
 /** receive(): one handler call at a time, consumed when it returns or its promise resolves. */
-export class HandlerConsumer<Message> implements Consumer {
+export class HandlerConsumer<Message> implements Consumer, Visitor {
   readonly #source: Source<Message>;
+  readonly #inbound: Inbound<Message>;
   readonly #handler: (message: Message) => unknown;
   #resolved: (() => void) | null = null;
   #rejected: ((error: unknown) => void) | null = null;
   /** Messages until others get a turn: promises that are resolved already let nobody else run. */
   #left: number;
   #busy = false;
+  /** The handler of the last message goes on, or failed. */
+  #held = false;
   #over = false;
 
   constructor(source: Source<Message>, handler: (message: Message) => unknown) {
     this.#source = source;
+    this.#inbound = source.core.inbound;
     this.#handler = handler;
     this.#left = source.settings.turns.first;
   }
@@ -220,31 +227,40 @@ export class HandlerConsumer<Message> implements Consumer {
   wake(): void {
     if (this.#busy || this.#over) return;
     this.#busy = true;
-    const { inbound } = this.#source.core;
-    const handler = this.#handler;
-    const from = inbound.inbox.endOffset;
-    while (!this.#over && this.#left > 0 && inbound.next()) {
-      this.#left--;
-      let result: unknown;
-      let made = false;
-      try {
-        const message = inbound.inbox.message();
-        made = true;
-        result = handler(message);
-      } catch (error) {
-        if (made) this.#failed(error);
-        else framingFailed(this.#source, error);
-        return;
-      }
-      if (isPromise(result)) {
-        this.#await(result);
-        return;
-      }
-      inbound.consume();
-    }
+    const { inbox } = this.#inbound;
+    const from = inbox.endOffset;
+    if (this.#left > 0) inbox.each(this);
+    if (this.#held) return;
     this.#busy = this.#left === 0;
     if (this.#busy) this.#source.settings.turns.rest(this);
-    if (inbound.inbox.endOffset > from) this.#source.settled();
+    if (inbox.endOffset > from) this.#source.settled();
+  }
+
+  visit(): boolean {
+    const inbound = this.#inbound;
+    inbound.inProgress = true;
+    let message: Message;
+    try {
+      message = inbound.inbox.message();
+    } catch (error) {
+      this.#held = true;
+      framingFailed(this.#source, error);
+      return false;
+    }
+    let result: unknown;
+    try {
+      result = this.#handler(message);
+    } catch (error) {
+      this.#failed(error);
+      return false;
+    }
+    this.#left--;
+    if (isPromise(result)) {
+      this.#await(result);
+      return false;
+    }
+    inbound.consume();
+    return this.#left > 0 && !this.#over;
   }
 
   /** @internal Others had their turn. */
@@ -260,11 +276,13 @@ export class HandlerConsumer<Message> implements Consumer {
 
   /** The handler goes on for a while; its message is consumed when it is done. */
   #await(result: PromiseLike<unknown>): void {
+    this.#held = true;
     // Made for the first promise: most handlers return none, and every session would carry them.
     this.#resolved ??= (): void => {
+      this.#held = false;
       this.#busy = false;
       if (this.#over) return;
-      this.#source.core.inbound.consume();
+      this.#inbound.consume();
       this.#source.settled();
       this.wake();
     };
@@ -273,40 +291,50 @@ export class HandlerConsumer<Message> implements Consumer {
   }
 
   #failed(error: unknown): void {
+    this.#held = true;
     if (!this.#over) this.#source.applicationFailed(error);
   }
 }
 
 /** receiveRanges(): no object per message; the range is valid during the call. */
-export class RangeConsumer<Message> implements Consumer {
+export class RangeConsumer<Message> implements Consumer, Visitor {
   readonly #source: Source<Message>;
+  readonly #inbound: Inbound<Message>;
   readonly #handler: (buffer: Buffer, start: number, end: number) => void;
   #busy = false;
+  #failed = false;
   #over = false;
 
   constructor(source: Source<Message>, handler: (buffer: Buffer, start: number, end: number) => void) {
     this.#source = source;
+    this.#inbound = source.core.inbound;
     this.#handler = handler;
   }
 
   wake(): void {
     if (this.#busy || this.#over) return;
     this.#busy = true;
-    const { inbound } = this.#source.core;
-    const { inbox } = inbound;
-    const handler = this.#handler;
+    const { inbox } = this.#inbound;
     const from = inbox.endOffset;
-    try {
-      while (!this.#over && inbound.next()) {
-        handler(inbox.buffer, inbox.start, inbox.end);
-        inbound.consume();
-      }
-    } catch (error) {
-      this.#source.applicationFailed(error);
-      return;
-    }
+    inbox.each(this);
+    if (this.#failed) return;
     this.#busy = false;
     if (inbox.endOffset > from) this.#source.settled();
+  }
+
+  visit(): boolean {
+    const inbound = this.#inbound;
+    const { inbox } = inbound;
+    inbound.inProgress = true;
+    try {
+      this.#handler(inbox.buffer, inbox.start, inbox.end);
+    } catch (error) {
+      this.#failed = true;
+      this.#source.applicationFailed(error);
+      return false;
+    }
+    inbound.consume();
+    return !this.#over;
   }
 
   ended(): void {

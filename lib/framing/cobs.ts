@@ -3,8 +3,9 @@
 
 import type { SessionError } from '../errors.ts';
 import type { ByteWriter, Decoder, Encoder, Framing, FramingLimits, RangeSink } from './framing.ts';
-import { badFraming, messageLimit, type Payload, payloadBytes, payloadView, tooLargeToTake, view } from './internal/checks.ts';
+import { badFraming, messageLimit, type Payload, payloadBytes, payloadView, tooLargeToTake } from './internal/checks.ts';
 import { Residue } from './internal/residue.ts';
+import { view } from './internal/view.ts';
 
 /** The most bytes of one block behind its code. */
 const BLOCK_BYTES = 254;

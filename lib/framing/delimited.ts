@@ -14,10 +14,10 @@ import {
   payloadView,
   shownBytes,
   tooLargeToTake,
-  view,
 } from './internal/checks.ts';
 import { Delimiter, MAX_DELIMITER_BYTES } from './internal/delimiter.ts';
 import { Residue } from './internal/residue.ts';
+import { view } from './internal/view.ts';
 
 export interface DelimitedOptions {
   /** What begins a frame, 1 to 8 bytes. Default STX (02). Inside a payload it has no meaning. */

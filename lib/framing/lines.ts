@@ -16,10 +16,10 @@ import {
   tooLargeToSend,
   tooLargeToTake,
   utf8Text,
-  view,
 } from './internal/checks.ts';
 import { Delimiter, MAX_DELIMITER_BYTES, type TextDelimiter, textClashes } from './internal/delimiter.ts';
 import { Residue } from './internal/residue.ts';
+import { view } from './internal/view.ts';
 
 interface LinesOptions {
   /** What ends a line, 1 to 8 bytes: '\n' (default), '\r\n', '\0' or any other. A string means its bytes in `encoding`, or in UTF-8. */

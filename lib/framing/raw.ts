@@ -1,7 +1,8 @@
 // Raw: no framing at all. In: bytes of a stream. Out: Buffers cut where the network or the limit happened to cut them.
 
 import { type ByteWriter, type Decoder, type Encoder, type Framing, type FramingLimits, MAX_RESERVE, type RangeSink } from './framing.ts';
-import { invalidMessage, messageLimit, type Payload, payloadBytes, view } from './internal/checks.ts';
+import { invalidMessage, messageLimit, type Payload, payloadBytes } from './internal/checks.ts';
+import { view } from './internal/view.ts';
 
 /**
  * Bytes without boundaries: all arrive, in order, but in other pieces than they were sent in, each at most limits.messageBytes long.

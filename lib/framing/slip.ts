@@ -11,9 +11,9 @@ import {
   payloadView,
   shownBytes,
   tooLargeToTake,
-  view,
 } from './internal/checks.ts';
 import { Residue } from './internal/residue.ts';
+import { view } from './internal/view.ts';
 
 const END = 0xc0;
 const ESC = 0xdb;

@@ -26,6 +26,7 @@ describe('inbox', () => {
       fc.record({
         bytes: fc.integer({ min: 1, max: 3000 }),
         asks: fc.integer({ min: 0, max: 9 }),
+        visits: fc.integer({ min: 0, max: 9 }),
         padding: fc.constantFrom(0, 0, 70_000),
         owns: fc.boolean(),
       }),
@@ -42,29 +43,101 @@ describe('inbox', () => {
         inbox.begin(1000);
         const got: string[] = [];
         let offset = 1000;
-        const ask = (): boolean => {
-          const { ready } = inbox;
-          expect(inbox.next()).to.equal(ready);
-          if (!ready) return false;
+        const look = (): void => {
           const text = inbox.message();
           got.push(text);
           offset += Buffer.byteLength(text) + 1;
           expect(inbox.endOffset).to.equal(offset);
-          return true;
+        };
+        const ask = (): boolean => {
+          const { ready } = inbox;
+          expect(inbox.next()).to.equal(ready);
+          if (ready) look();
+          return ready;
+        };
+        const visit = (most: number): void => {
+          let left = most;
+          inbox.each({
+            visit() {
+              look();
+              return --left > 0;
+            },
+          });
+          if (left > 0) expect(inbox.ready).to.equal(false);
         };
         for (let at = 0, i = 0; at < stream.length; i++) {
-          const { bytes, asks, padding, owns } = chunks[i % chunks.length] as (typeof chunks)[number];
+          const { bytes, asks, visits, padding, owns } = chunks[i % chunks.length] as (typeof chunks)[number];
           take(inbox, stream.subarray(at, at + bytes), padding);
           at += bytes;
           for (let left = asks; left > 0; left--) ask();
+          if (visits > 0) visit(visits);
           if (owns) inbox.own();
         }
-        while (ask());
+        visit(Number.POSITIVE_INFINITY);
         expect(got).to.deep.equal(wanted);
         expect(inbox.empty).to.equal(true);
       }),
       { numRuns: 150 },
     );
+  });
+
+  it('may be given more within a visit, and asked to own it', () => {
+    const inbox = inboxOf();
+    const got: string[] = [];
+    take(inbox, Buffer.from('one\ntwo\nth'), 70_000);
+    inbox.each({
+      visit() {
+        got.push(inbox.message());
+        if (got.length === 1) take(inbox, Buffer.from('ree\nfour\nfi'), 70_000);
+        inbox.own();
+        expect(inbox.ready).to.equal(false);
+        expect(inbox.next()).to.equal(false);
+        return true;
+      },
+    });
+    expect(got).to.deep.equal(['one', 'two', 'three', 'four']);
+    inbox.own();
+    take(inbox, Buffer.from('ve\n'), 0);
+    expect(inbox.next() && inbox.message()).to.equal('five');
+  });
+
+  for (const counted of ['within', 'behind']) {
+    it(`may be cleared within a visit; what was left is counted ${counted} it`, () => {
+      const inbox = inboxOf();
+      const got: string[] = [];
+      let count = 0;
+      let left = (): number => 0;
+      take(inbox, Buffer.from('one\ntwo\nthree\nfour\n'), 0);
+      take(inbox, Buffer.from('five\n'), 0);
+      inbox.each({
+        visit() {
+          got.push(inbox.message());
+          if (got.length < 2) return true;
+          left = inbox.clear();
+          if (counted === 'within') count = left();
+          return false;
+        },
+      });
+      if (counted === 'behind') count = left();
+      expect(got).to.deep.equal(['one', 'two']);
+      expect(count).to.equal(3);
+      expect(inbox.empty).to.equal(true);
+      expect(inbox.ready).to.equal(false);
+    });
+  }
+
+  it('may be cleared at the first message of a visit, which was found before', () => {
+    const inbox = inboxOf();
+    let count = 0;
+    take(inbox, Buffer.from('one\n'), 0);
+    take(inbox, Buffer.from('two\nthree\n'), 0);
+    inbox.each({
+      visit() {
+        count = inbox.clear()();
+        return false;
+      },
+    });
+    expect(count).to.equal(2);
   });
 
   it('decodes one message ahead and no further', () => {

@@ -66,10 +66,6 @@ export function utf8Text(buffer: Buffer, start: number, end: number): string | n
   return text;
 }
 
-export function view(buffer: Buffer, start: number, end: number): Buffer {
-  return buffer.subarray(start, end);
-}
-
 export function invalidMessage(what: string, cause?: unknown): SessionError {
   return new SessionError('ERR_INVALID_MESSAGE', what, { cause });
 }

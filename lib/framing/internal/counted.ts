@@ -3,8 +3,9 @@
 
 import { SessionError } from '../../errors.ts';
 import { type ByteWriter, type Decoder, type Encoder, type FramingLimits, MAX_RESERVE, type RangeSink } from '../framing.ts';
-import { badFraming, invalidMessage, messageLimit, type Payload, payloadBytes, payloadView, view } from './checks.ts';
+import { badFraming, invalidMessage, messageLimit, type Payload, payloadBytes, payloadView } from './checks.ts';
 import { Residue } from './residue.ts';
+import { view } from './view.ts';
 
 /** No byte has to follow the payload. */
 export const NO_TRAILER = -1;
