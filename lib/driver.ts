@@ -325,9 +325,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
 
   #account(): void {
     const { inbound, outbound } = this.core;
-    const { egress } = outbound;
-    // The rest of the slab that is being filled is held as well.
-    this.#hold(outbound.heldBytes + (egress.buffer.length - egress.position) + (inbound.received - inbound.acked));
+    this.#hold(outbound.memoryBytes + (inbound.received - inbound.acked));
   }
 
   #hold(bytes: number): void {
@@ -353,7 +351,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
     this.#host.ended(this, cause);
     // Behind the host, whose tombstone takes the final positions.
     core.inbound.inbox.clear();
-    core.outbound.egress.clear();
+    core.outbound.clear();
     this.#consumer?.ended(cause);
     this.#consumer = null;
     this.waiters.end(cause);

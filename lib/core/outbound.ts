@@ -1,11 +1,11 @@
 // Outbound half of a session: the stream the application writes, from the lowest byte not acked to the last one encoded,
 // and how far each circuit and the peer have got in it.
 import { SessionError } from '../errors.ts';
-import type { Decoder, Encoder, RangeSink } from '../framing/framing.ts';
+import type { Decoder, Encoder, Framing, FramingLimits, RangeSink } from '../framing/framing.ts';
 import { Egress } from './egress.ts';
 import { ACK_FRAME_BYTES, DATA_HEADER_BYTES, Frame, MAX_DATA_BYTES, putAck, putDataHeader, putU64Frame } from './wire.ts';
 
-export interface OutboundLimits {
+export interface OutboundLimits extends FramingLimits {
   readonly outboxHighWater: number;
   readonly outboxHardCap: number;
   readonly replaySegments: number;
@@ -14,8 +14,10 @@ export interface OutboundLimits {
 }
 
 export class Outbound<Message> {
-  readonly egress: Egress;
-  readonly #encoder: Encoder<Message>;
+  readonly #framing: Pick<Framing<Message>, 'encoder'>;
+  #encoder: Encoder<Message> | null = null;
+  // None while everything written is acked and the session is idle: most sessions are idle most of the time.
+  #egress: Egress | null = null;
   // Shared by all sessions of a server: what differs from one to the next is kept beside it.
   readonly #limits: OutboundLimits;
   /** The peer's window: no message may be larger, framing included. */
@@ -43,37 +45,57 @@ export class Outbound<Message> {
   // Up to this offset no limit is near. It only ever lags behind: `sent` and the base move forward.
   #ample = 0;
 
-  constructor(encoder: Encoder<Message>, limits: OutboundLimits, peerWindow: number) {
-    this.#encoder = encoder;
+  constructor(framing: Pick<Framing<Message>, 'encoder'>, limits: OutboundLimits, peerWindow: number) {
+    this.#framing = framing;
     this.#limits = limits;
-    this.egress = new Egress(limits.replaySegments, limits.checkLent);
     this.peerWindow = peerWindow;
     this.peerLimit = peerWindow;
   }
 
   /** A fresh one goes on where another process was. */
   restore(base: number, sent: number, peerLimit: number): void {
-    this.egress.begin(base);
     this.cursor = base;
     this.sent = sent;
     this.peerAcked = base;
     this.peerLimit = peerLimit;
   }
 
+  /** Where the stream is written, and what of it is not acked. */
+  get egress(): Egress {
+    this.#egress ??= this.#open();
+    return this.#egress;
+  }
+
   /** Offset behind the last byte the application has written; END counts one. */
   get end(): number {
-    return this.fin >= 0 ? this.fin + 1 : this.egress.end;
+    return this.fin >= 0 ? this.fin + 1 : this.dataEnd;
+  }
+
+  /** The same without END. */
+  get dataEnd(): number {
+    return this.#egress === null ? this.#ackedData : this.#egress.end;
+  }
+
+  /** Lowest offset that can still be replayed. */
+  get base(): number {
+    return this.#egress === null ? this.#ackedData : this.#egress.replay.base;
   }
 
   /** Bytes that no circuit has carried yet. */
   get outboxBytes(): number {
-    const bytes = this.egress.end - this.sent;
+    const bytes = this.dataEnd - this.sent;
     return bytes > 0 ? bytes : 0;
   }
 
   /** Replay and outbox together: what the hard cap counts. */
   get heldBytes(): number {
-    return this.egress.end - this.egress.replay.base;
+    return this.#egress === null ? 0 : this.#egress.end - this.#egress.replay.base;
+  }
+
+  /** Memory that is taken for them: the rest of the slab that is being filled counts as well. */
+  get memoryBytes(): number {
+    const egress = this.#egress;
+    return egress === null ? 0 : this.heldBytes + (egress.buffer.length - egress.position);
   }
 
   /** No byte from here on may leave: the peer has no room for it, or no record holds it. */
@@ -84,7 +106,7 @@ export class Outbound<Message> {
   /** Bytes that this circuit may carry now. */
   get sendableBytes(): number {
     const { frontier } = this;
-    const end = this.egress.end;
+    const end = this.dataEnd;
     return (end < frontier ? end : frontier) - this.cursor;
   }
 
@@ -103,6 +125,7 @@ export class Outbound<Message> {
     const before = egress.end;
     egress.lending = lend;
     try {
+      this.#encoder ??= this.#framing.encoder(this.#limits);
       this.#encoder.encode(message, egress);
     } catch (error) {
       // Encoders check before they write. One of an application that does not must not leave half a message in the stream.
@@ -133,13 +156,25 @@ export class Outbound<Message> {
   /** The peer has consumed everything below `acked`. */
   confirm(acked: number, recyclable: boolean, circuit: number): void {
     this.peerAcked = acked;
-    const egress = this.egress;
-    const bytes = this.fin >= 0 && acked > this.fin ? this.fin : acked;
-    egress.seal();
-    egress.replay.free(bytes, recyclable, circuit);
-    if (bytes === egress.end) egress.rest(recyclable);
+    const egress = this.#egress;
+    if (egress !== null) {
+      const bytes = this.#ackedData;
+      egress.seal();
+      egress.replay.free(bytes, recyclable, circuit);
+      if (bytes === egress.end) egress.rest(recyclable);
+    }
     if (acked >= this.syncOut) this.syncOut = -1;
     if (acked >= this.syncWanted) this.syncWanted = -1;
+  }
+
+  /** Nothing was written for a while: gives memory back that an idle session does not need. */
+  rest(): void {
+    if (this.heldBytes === 0) this.#egress = null;
+  }
+
+  /** The session is over: drops all bytes, sent or not; offsets stay as they are. */
+  clear(): void {
+    this.#egress?.clear();
   }
 
   /** A circuit begins at the offset that the peer has received. */
@@ -156,7 +191,7 @@ export class Outbound<Message> {
   /** True when transmit() could fill an ACK into the room in front of its first byte. */
   get carriesAck(): boolean {
     if (this.cursor >= this.frontier) return false;
-    const segment = this.egress.replay.find(this.cursor);
+    const segment = this.#egress?.replay.find(this.cursor);
     return segment !== undefined && segment.circuit === 0 && segment.slab !== null && segment.offset === this.cursor;
   }
 
@@ -165,7 +200,9 @@ export class Outbound<Message> {
    * @returns bytes pushed; the budget is exceeded by at most one frame
    */
   transmit(out: Buffer[], budget: number, circuit: number, acked: number, limit: number): number {
-    const { egress, frontier } = this;
+    const { frontier } = this;
+    const egress = this.#egress;
+    if (egress === null) return 0;
     const sealed = egress.replay.end;
     const end = sealed < frontier ? sealed : frontier;
     let bytes = 0;
@@ -268,6 +305,18 @@ export class Outbound<Message> {
     );
     if (after - this.sent > limits.outboxHighWater || (after - base) * 2 > limits.outboxHardCap) this.needDrain = true;
     return !this.needDrain;
+  }
+
+  /** Offset behind the last byte that the peer has consumed, without END. */
+  get #ackedData(): number {
+    return this.fin >= 0 && this.peerAcked > this.fin ? this.fin : this.peerAcked;
+  }
+
+  /** Everything written before is acked. */
+  #open(): Egress {
+    const egress = new Egress(this.#limits.replaySegments, this.#limits.checkLent);
+    egress.begin(this.#ackedData);
+    return egress;
   }
 
   #advance(bytes: number): void {

@@ -75,7 +75,6 @@ export class SessionCore<Message> implements FrameSink {
   #reader: FrameReader;
   readonly #live: Liveness;
   readonly #control: Control<Message>;
-  /** Of the bucket for frames that advance nothing. */
   #bucketFullMs = 0;
   #credit = 0;
   #faults = 0;
@@ -107,7 +106,7 @@ export class SessionCore<Message> implements FrameSink {
     this.holdMs = terms.holdMs;
     this.#holdExtraMs = holdExtraMs;
     this.inbound = new Inbound(framing.decoder(limits), terms.window);
-    this.outbound = new Outbound(framing.encoder(limits), limits, terms.peerWindow);
+    this.outbound = new Outbound(framing, limits, terms.peerWindow);
     this.#reader = new FrameReader(this);
     this.#live = new Liveness(terms.heartbeatMs, limits.writeStallMs);
     this.#control = new Control(this.inbound, this.outbound, this.rtt);
@@ -222,7 +221,7 @@ export class SessionCore<Message> implements FrameSink {
   /** Positions for RESUME and RESUMED, as of this instant. */
   positions(sent: number = this.outbound.sent): Positions {
     const { received, acked, limit } = this.inbound;
-    return { received, acked, limit, base: this.outbound.egress.replay.base, sent };
+    return { received, acked, limit, base: this.outbound.base, sent };
   }
 
   /** Checks a resume's positions both ways; a text with the numbers where bytes are missing. Changes nothing. */
@@ -403,7 +402,7 @@ export class SessionCore<Message> implements FrameSink {
   /** No more messages: END takes the next offset. */
   end(now: number): void {
     if (this.#state === 'closed' || this.outbound.fin >= 0) return;
-    this.outbound.fin = this.outbound.egress.end;
+    this.outbound.fin = this.outbound.dataEnd;
     this.settle(now);
   }
 
@@ -505,6 +504,7 @@ export class SessionCore<Message> implements FrameSink {
     this.#control.ackDue = true;
     if (now - this.#live.heardMs >= this.heartbeatMs) this.#control.pingDue = true;
     this.inbound.inbox.rest();
+    this.outbound.rest();
   }
 
   #expire(): void {

@@ -188,8 +188,8 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: 'lib/core/session-core.ts',
-        find: 'return { received, acked, limit, base: this.outbound.egress.replay.base, sent };',
-        replace: 'return { received, acked, limit: limit - 1, base: this.outbound.egress.replay.base, sent };',
+        find: 'return { received, acked, limit, base: this.outbound.base, sent };',
+        replace: 'return { received, acked, limit: limit - 1, base: this.outbound.base, sent };',
       },
     ],
   },
@@ -353,9 +353,9 @@ export const canaries: readonly Canary[] = [
           '    this.#host.ended(this, cause);',
           '    // Behind the host, whose tombstone takes the final positions.',
           '    core.inbound.inbox.clear();',
-          '    core.outbound.egress.clear();',
+          '    core.outbound.clear();',
         ),
-        replace: code('    core.inbound.inbox.clear();', '    core.outbound.egress.clear();', '    this.#host.ended(this, cause);'),
+        replace: code('    core.inbound.inbox.clear();', '    core.outbound.clear();', '    this.#host.ended(this, cause);'),
       },
     ],
   },
