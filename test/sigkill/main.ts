@@ -1,15 +1,21 @@
-// `npm run test:sigkill -- [KILLS] [MESSAGES] [SEED]`: kills server and client processes while numbers are added up between them.
+// `npm run test:sigkill -- [KILLS] [MESSAGES] [SEED] [STORE]`: kills server and client processes while numbers are added up between them.
+// STORE: lmdb, or redis, for which a redis-server is started.
 
+import { RedisServer } from '../support/redis-server.ts';
 import { runSigkill } from './run.ts';
 
-const [kills = 40, messages = 100_000, seed = Date.now() % 1_000_000] = process.argv.slice(2).map(Number);
-console.log(`${kills} SIGKILLs of server and client at random moments, ${messages} messages, LMDB at both ends, seed ${seed}`);
+const [kills = 40, messages = 100_000, seed = Date.now() % 1_000_000] = process.argv.slice(2, 5).map(Number);
+const kind = process.argv[5] ?? 'lmdb';
+if (kind !== 'lmdb' && kind !== 'redis') throw new Error(`no store ${kind}: lmdb or redis`);
+console.log(`${kills} SIGKILLs of server and client at random moments, ${messages} messages, ${kind} at both ends, seed ${seed}`);
+await using redis = kind === 'redis' ? await RedisServer.start({ appendfsync: 'everysec' }) : null;
 const began = performance.now();
 const { seen, sum, serverKills, clientKills, broken } = await runSigkill({
   messages,
   kills,
   seed,
   note: (line) => console.log(`  ${line}`),
+  ...(redis === null ? {} : { store: { kind, place: String(redis.port) } }),
 });
 const right = (messages * (messages - 1)) / 2;
 for (const line of broken) console.log(`  ${line}`);

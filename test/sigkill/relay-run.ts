@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { SessionClient } from '../../lib/client.ts';
 import { lines } from '../../lib/framing/lines.ts';
 import { Random } from '../../lib/testing/random.ts';
+import { Compiled } from '../support/compiled.ts';
 import { freePort } from '../support/free-port.ts';
 import { Role } from './run.ts';
 
@@ -29,13 +30,14 @@ export interface RelayResult {
 
 export async function runRelay(options: RelayOptions): Promise<RelayResult> {
   const { kills, seed } = options;
+  await using compiled = await Compiled.of(['test/sigkill/relay.ts']);
   const folder = await mkdtemp(join(tmpdir(), 'outlast-relay-'));
   const { kind, place } = options.store ?? { kind: 'lmdb', place: folder };
   const port = await freePort();
   const random = new Random(seed);
   const broken: string[] = [];
   const clients = ['sink', ...SOURCES].map((name) => new SessionClient({ framing: lines(), port, metadata: Buffer.from(name) }));
-  const relay = new Role('relay.ts', [String(port), kind, `${place}/relay`], (line) => {
+  const relay = new Role(compiled.path('test/sigkill/relay.ts'), [String(port), kind, `${place}/relay`], (line) => {
     if (line.startsWith('BROKEN')) broken.push(line);
     for (const client of clients) client.nudge();
   });

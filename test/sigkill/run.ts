@@ -6,8 +6,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { Random } from '../../lib/testing/random.ts';
+import { Compiled } from '../support/compiled.ts';
 import { freePort } from '../support/free-port.ts';
 
 export interface SigkillOptions {
@@ -40,15 +40,16 @@ export class Role {
   ready: boolean = false;
   #order = '';
 
+  /** @param file compiled */
   constructor(file: string, argv: readonly string[], onLine: (line: string) => void) {
-    this.#file = fileURLToPath(new URL(file, import.meta.url));
+    this.#file = file;
     this.#argv = argv;
     this.#onLine = onLine;
   }
 
   start(): void {
     if (this.#stopped) return;
-    const child = spawn(process.execPath, ['--import', 'tsx', this.#file, ...this.#argv], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, [this.#file, ...this.#argv], { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#child = child;
     this.ready = false;
     // What is written to one that was killed is lost with it.
@@ -90,6 +91,7 @@ export class Role {
 
 export async function runSigkill(options: SigkillOptions): Promise<SigkillResult> {
   const { messages, kills, seed, note = () => {} } = options;
+  await using compiled = await Compiled.of(['test/sigkill/server.ts', 'test/sigkill/client.ts']);
   const folder = await mkdtemp(join(tmpdir(), 'outlast-sigkill-'));
   const port = String(await freePort());
   const { kind, place } = options.store ?? { kind: 'lmdb', place: folder };
@@ -98,11 +100,11 @@ export async function runSigkill(options: SigkillOptions): Promise<SigkillResult
   let result: { seen: number; sum: number } | null = null;
   let wake = (): void => {};
   let reached = 0;
-  const server = new Role('server.ts', [port, kind, `${place}/server`], (line) => {
+  const server = new Role(compiled.path('test/sigkill/server.ts'), [port, kind, `${place}/server`], (line) => {
     if (line.startsWith('BROKEN')) broken.push(line);
     wake();
   });
-  const client = new Role('client.ts', [port, kind, `${place}/client`, String(messages)], (line) => {
+  const client = new Role(compiled.path('test/sigkill/client.ts'), [port, kind, `${place}/client`, String(messages)], (line) => {
     const [word, first = '', second = ''] = line.split(' ');
     if (word === 'BROKEN') broken.push(line);
     if (word === 'at' || word === 'ready') reached = Math.max(reached, Number(first));
