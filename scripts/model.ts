@@ -50,6 +50,9 @@ const small: readonly Job[] = [
   { model: 'commit', defines: ['ROLLBACK', 'MESSAGES=1'] },
   { model: 'fencing', defines: [] },
   { model: 'fencing', defines: ['FAULTS=0'], cycles: true },
+  { model: 'ticket', defines: ['BURST=2'] },
+  { model: 'ticket', defines: ['REPLAY'] },
+  { model: 'ticket', defines: [], cycles: true },
 ];
 
 const big: readonly Job[] = [
@@ -66,6 +69,8 @@ const big: readonly Job[] = [
   { model: 'commit', defines: ['ROLLBACK', 'FAULTS=2'] },
   { model: 'fencing', defines: ['MESSAGES=2', 'FAULTS=0'] },
   { model: 'fencing', defines: ['CIRCUITS=4'] },
+  { model: 'ticket', defines: ['DIALS=4', 'BURST=2'] },
+  { model: 'ticket', defines: ['DIALS=4', 'REPLAY'] },
 ];
 
 /** The mistakes by model, with what must be configured for them to show. README.md says what each one is. */
@@ -100,6 +105,14 @@ const mutants: readonly Job[] = [
     'NO_FENCE FENCE_BY_OWNER FENCE_BY_GENERATION FENCES_ITSELF FENCED_RELEASES FENCED_GOES_ON KEEPS_MEMORY MEMORY_REFUSES MEMORY_ACCEPTS',
   ),
   ...planted('fencing', [], 'POSITIONS_BEFORE_CLAIM STALE_CLAIM REPEAT_REFUSED'),
+  ...planted(
+    'ticket',
+    [],
+    'ACK_FIRST RECEIVED_ALL MEMORY_BY_COUNT RELEASES_EARLY TICKET_IN_MESSAGE NO_TICKET_ON_RESUME STALE_RESUME OLD_TICKET STORES_APART',
+  ),
+  ...planted('ticket', ['BURST=2'], 'TOO_LARGE'),
+  ...planted('ticket', ['DIALS=4'], 'ORIGIN_BY_LINE'),
+  ...planted('ticket', ['REPLAY'], 'MEMORY_BY_GENERATION'),
 ];
 
 function planted(model: string, defines: readonly string[], names: string): Job[] {
