@@ -1,14 +1,19 @@
-// Behind: what a dialing side may write behind its first flight before the verdict: early data and PROOF, or CONFIRM.
+// Behind: what a dialing side may write behind its first flight before the verdict: a ticket, early data and PROOF, or CONFIRM.
 // Chunks go in; the awaited MAC and the early data come out. Bounded: a stranger must not make the server hold more.
-import { FRAME_HEADER_BYTES, Frame, MAC_BYTES, MAX_EARLY_DATA_BYTES } from './core/wire.ts';
+import type { TicketNotice } from './core/handshake.ts';
+import { FRAME_HEADER_BYTES, Frame, MAC_BYTES, MAX_EARLY_DATA_BYTES, TICKET_HEADER_BYTES } from './core/wire.ts';
 import { SessionError } from './errors.ts';
 
 const MAC_FRAME_BYTES = FRAME_HEADER_BYTES + MAC_BYTES;
+const TICKET_FRAME_BYTES = FRAME_HEADER_BYTES + TICKET_HEADER_BYTES;
 /** Early data and PROOF. */
 const BEHIND_RESUME_BYTES = MAX_EARLY_DATA_BYTES + MAC_FRAME_BYTES;
 
 export class Behind {
   #bytes: Buffer = Buffer.alloc(0);
+  // Bytes of the ticket frame that comes first; 0: none does, or it is there.
+  #ticketBytes = 0;
+  #ticket: Buffer | undefined;
   // End of the last whole frame of early data.
   #scanned = 0;
 
@@ -17,12 +22,27 @@ export class Behind {
     return this.#bytes;
   }
 
+  /** A ticket that RESUME has announced stands in front of everything else. */
+  expectTicket(notice: TicketNotice | undefined): void {
+    if (notice !== undefined) this.#ticketBytes = TICKET_FRAME_BYTES + notice.length;
+  }
+
+  /** The ticket that was expected is not whole. */
+  get waits(): boolean {
+    return this.#ticketBytes > 0;
+  }
+
+  get ticket(): Buffer | undefined {
+    return this.#ticket;
+  }
+
   /** Keeps what came behind a RESUME. @throws SessionError ERR_PROTOCOL for too much, and for what is neither DATA nor END nor PROOF */
   add(chunk: Buffer): void {
-    if (this.#bytes.length + chunk.length > BEHIND_RESUME_BYTES) {
+    if (this.#bytes.length + chunk.length > this.#ticketBytes + BEHIND_RESUME_BYTES) {
       throw new SessionError('ERR_PROTOCOL', `more than ${BEHIND_RESUME_BYTES} bytes before the verdict (R-3)`);
     }
     this.#bytes = Buffer.concat([this.#bytes, chunk]);
+    if (this.#ticketBytes > 0 && !this.#takeTicket()) return;
     const bytes = this.#bytes;
     while (this.#scanned < bytes.length) {
       const at = this.#scanned;
@@ -36,6 +56,19 @@ export class Behind {
       if (end > bytes.length) return;
       this.#scanned = end;
     }
+  }
+
+  #takeTicket(): boolean {
+    const bytes = this.#bytes;
+    const length = this.#ticketBytes - FRAME_HEADER_BYTES;
+    const strange = bytes.length > 0 && bytes[0] !== Frame.TICKET;
+    if (strange || (bytes.length >= FRAME_HEADER_BYTES && bytes.readUIntBE(1, 3) !== length))
+      throw new SessionError('ERR_PROTOCOL', 'another frame where a TICKET was announced (E-7)');
+    if (bytes.length < this.#ticketBytes) return false;
+    this.#ticket = Buffer.from(bytes.subarray(TICKET_FRAME_BYTES, this.#ticketBytes));
+    this.#bytes = Buffer.from(bytes.subarray(this.#ticketBytes));
+    this.#ticketBytes = 0;
+    return true;
   }
 
   /** Looks for CONFIRM, which must come first; what stands behind it is the session's. @returns null until it is whole */

@@ -69,7 +69,7 @@ export class ClientRecords<Message> {
     const bytes = encodeIdentity({ ...who, ...terms, metadata: NOTHING, opened: '' });
     this.#durability.tie(driver, { id, identity: bytes, node: () => identity.node });
     this.#keys.set(driver, id);
-    driver.durable?.begin();
+    if (driver.durable?.kind === 'record') driver.durable.begin();
   }
 
   /** The session is over: there is nothing that a later process could take up. */

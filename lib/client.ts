@@ -217,7 +217,7 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
     const session = this.#begin(opened, place, key);
     // The application that has the session may rely on its record.
     const driver = this.#held.get(session)?.driver;
-    await driver?.durable?.begun;
+    if (driver?.durable?.kind === 'record') await driver.durable.begun;
     if (driver?.told !== undefined) throw driver.told;
     return session;
   }

@@ -22,6 +22,7 @@ import { SessionError } from './errors.ts';
 import type { Address, Settings } from './options.ts';
 import { Alarm } from './runtime.ts';
 import type { SessionKeys, TlsSecrets } from './security/keys.ts';
+import { showTicket } from './ticket-shown.ts';
 
 export interface DialerOptions<Message> {
   readonly settings: Settings<Message>;
@@ -129,7 +130,7 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
   #dial(): void {
     const { durable, core, ended } = this.#driver;
     if (ended || this.#attempt !== null || this.#reserving) return;
-    if (durable === null || this.#reserved > core.generation) return this.#connect();
+    if (durable?.kind !== 'record' || this.#reserved > core.generation) return this.#connect();
     const generation = core.generation + 1;
     const instance = this.#accepted || this.#jumped ? core.instance : generation;
     this.#reserving = true;
@@ -168,6 +169,7 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
     const nonce = runtime.randomBytes(NONCE_BYTES);
     const positions = core.positions();
     this.#told = positions;
+    const shown = showTicket(core.inbound.withheld);
     const resume = encodeResume({
       node,
       sessionId: id,
@@ -176,12 +178,12 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
       positions,
       nonce,
       credentials: undefined,
-      ticket: undefined,
+      ...shown.fields,
       maxVersion: VERSION,
     });
     setMac(resume, keys.mac('resume', [macInput(resume)], this.#binding(circuit)));
     this.#resumeBytes = resume;
-    circuit.write(early.bytes.length > 0 ? [resume, early.bytes] : [resume]);
+    circuit.write([resume, ...shown.behind, early.bytes].filter((bytes) => bytes.length > 0));
   }
 
   flight(attempt: Attempt, circuit: Circuit, flight: Flight, bytes: Buffer, rest: Buffer): void {

@@ -5,11 +5,11 @@ import { applicationError, destroyCause } from './causes.ts';
 import type { Circuit, CircuitOwner } from './circuit.ts';
 import type { Consumer, Source } from './consumers.ts';
 import type { Positions } from './core/handshake.ts';
-import { type SessionCore, supersededFrame } from './core/session-core.ts';
-import { CloseCode } from './core/wire.ts';
+import type { SessionCore } from './core/session-core.ts';
+import { CloseCode, supersededFrame } from './core/wire.ts';
 import { report } from './diagnostics.ts';
 import type { Face, SessionHost } from './driver-host.ts';
-import type { Committer } from './durable/committer.ts';
+import type { Keeper } from './durable/keeper.ts';
 import { SessionError, withLoss } from './errors.ts';
 import { Flusher } from './flusher.ts';
 import { lossOf } from './loss.ts';
@@ -26,7 +26,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
   readonly waiters: Waiters = new Waiters();
   face!: Face;
   /** Keeps the session's record; null: it lives in memory only. */
-  durable: Committer<Message> | null = null;
+  durable: Keeper<Message> | null = null;
   readonly #host: SessionHost<SessionDriver<Message>>;
   readonly #budget: Budget;
   readonly #flusher: Flusher<Message>;

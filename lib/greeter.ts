@@ -3,21 +3,24 @@
 import { TLSSocket } from 'node:tls';
 import type { Budget } from './budget.ts';
 import type { Circuit, CircuitInfo } from './circuit.ts';
-import type { OpenFlight, Positions } from './core/handshake.ts';
+import { encodeChallenge, type OpenFlight, type Positions, type ResumeFlight } from './core/handshake.ts';
+import type { Refusal } from './core/resume.ts';
 import { SessionCore } from './core/session-core.ts';
-import { CloseCode, RejectCode } from './core/wire.ts';
+import { CHALLENGE_BYTES, CloseCode, RejectCode } from './core/wire.ts';
 import { SessionDriver } from './driver.ts';
 import type { SessionHost } from './driver-host.ts';
 import { Durability } from './durability.ts';
 import { SessionError } from './errors.ts';
 import type { LateAbort } from './late-abort.ts';
 import { type ResumeRequest, type SessionServerOptions, type Settings, sameOrigin, type Verdict } from './options.ts';
-import { type Live, NEVER, type Provisional, Registry, TOMBSTONE_LEAST_MS, type Tombstone } from './registry.ts';
+import { type Known, type Live, NEVER, type Provisional, Registry, TOMBSTONE_LEAST_MS } from './registry.ts';
 import { Restorer } from './restorer.ts';
 import { delay } from './runtime.ts';
-import { EphemeralKey, type TlsSecrets, tlsSecrets } from './security/keys.ts';
+import { EphemeralKey, keysOfNobody, type MacLabel, type TlsSecrets, tlsSecrets } from './security/keys.ts';
 import { Throttle } from './security/throttle.ts';
 import { Session } from './session.ts';
+import { type Shown, TicketRestorer } from './ticket-restorer.ts';
+import { isAnnounced } from './ticket-shown.ts';
 
 /** What the server's public face is told. */
 export interface GreeterEvents<Message> {
@@ -47,6 +50,8 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
   /** What the store is for; null: sessions live in memory only. */
   readonly durability: Durability | null;
   readonly restorer: Restorer<Message> | null;
+  /** Keeps sessions with their clients; null: it seals no tickets. */
+  readonly tickets: TicketRestorer<Message> | null;
   readonly #options: SessionServerOptions<Message>;
   readonly #budget: Budget;
   readonly #events: GreeterEvents<Message>;
@@ -66,16 +71,14 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
     this.node = options.node ?? 0;
     this.#throttle = new Throttle(settings.limits);
     this.#trusted = new Set(options.trustedProxies ?? []);
-    const { store, resumeFrom } = options;
+    const { store, resumeFrom, tickets: ring } = options;
     const { durability: mode } = settings;
     this.durability = store === undefined || mode === 'memory' ? null : new Durability(store, mode, settings.runtime);
-    this.restorer = this.durability === null ? null : this.#makeRestorer(this.durability, resumeFrom);
-  }
-
-  #makeRestorer(durability: Durability, resumeFrom: SessionServerOptions<Message>['resumeFrom']): Restorer<Message> {
-    const { settings, registry, listeners, node } = this;
+    const { registry, listeners, node } = this;
     const opened = (session: Session<Message>): void => this.#events.opened(session);
-    return new Restorer({ settings, durability, registry, listeners, node, resumeFrom, opened, budget: this.#budget, host: this });
+    const adoption = { settings, registry, listeners, node, resumeFrom, opened, budget, host: this };
+    this.restorer = this.durability === null ? null : new Restorer({ ...adoption, durability: this.durability });
+    this.tickets = ring === undefined ? null : new TicketRestorer({ ...adoption, ring });
   }
 
   // ---------------------------------------------------------------- circuits without a session
@@ -170,12 +173,30 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
     return authorizeResume === undefined ? sameOrigin(request) : authorizeResume(request, { signal: abort.signal });
   }
 
-  challenges(circuit: Circuit): boolean {
+  #challenges(circuit: Circuit): boolean {
     const { challenge = 'auto' } = this.#options;
     if (challenge !== 'auto') return challenge === 'always';
     // A store that forgets may forget a generation: then an old RESUME would look new.
     if (this.durability?.store.mayRollBack === true) return true;
+    // So does a server that keeps nothing. A RESUME that is bound to its TLS connection is no good on another.
+    if (this.tickets !== null && this.bindingOf(circuit) === undefined) return true;
     return !circuit.info.local && this.bindingOf(circuit) === undefined;
+  }
+
+  /** Writes a CHALLENGE where this circuit needs one. @returns it */
+  challenge(circuit: Circuit, { sessionId }: ResumeFlight): Buffer | undefined {
+    if (!this.#challenges(circuit)) return undefined;
+    const challenge = encodeChallenge({ sessionId, nonce: this.settings.runtime.randomBytes(CHALLENGE_BYTES) });
+    circuit.write([challenge]);
+    return challenge;
+  }
+
+  /** The same steps for who exists and who does not, down to the last branch: the time must not tell. */
+  verify(circuit: Circuit, label: MacLabel, known: Known | undefined, parts: readonly Buffer[], mac: Buffer): boolean {
+    const keys = known === undefined ? keysOfNobody() : known.keys;
+    const binding = this.bindingOf(circuit);
+    const good = keys.verify(label, parts, known === undefined || known.bound ? binding : undefined, mac);
+    return good && known !== undefined;
   }
 
   secretsOf(circuit: Circuit): TlsSecrets | undefined {
@@ -198,13 +219,38 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
 
   // ---------------------------------------------------------------- sessions
 
-  find(id: string): Live<Message> | Provisional | Tombstone | undefined {
+  /** What a RESUME shows: a ticket in it, or behind it. */
+  shown(flight: ResumeFlight, behind: Buffer | undefined): Shown | undefined {
+    const { sessionId, ticketFollows } = flight;
+    const announced = behind !== undefined && ticketFollows !== undefined && isAnnounced(behind, ticketFollows) ? behind : undefined;
+    const ticket = flight.ticket ?? announced;
+    return ticket === undefined ? undefined : this.tickets?.open(sessionId.toString('hex'), ticket);
+  }
+
+  find(id: string, shown: Shown | undefined, circuit: Circuit): Known | undefined {
     const now = this.#now;
     // All three are asked, whichever knows it: the time must not tell who exists.
     const live = this.registry.live.get(id);
     const provisional = this.registry.findProvisional(id, now);
     const tombstone = this.registry.findTombstone(id, now);
-    return live ?? provisional ?? tombstone;
+    const told = shown === undefined ? undefined : this.tickets?.knownOf(shown, circuit.info);
+    return live ?? provisional ?? tombstone ?? told;
+  }
+
+  /** Gets a session from where it is kept, for a RESUME whose MAC was good. @returns null where the fencing step may decide */
+  async claim(
+    id: string,
+    asked: { readonly flight: ResumeFlight; readonly shown: Shown | undefined },
+    circuit: Circuit,
+  ): Promise<Refusal | null> {
+    const { flight, shown } = asked;
+    if (this.tickets !== null) return this.tickets.claim(id, flight, shown, circuit.info);
+    return (await this.restorer?.claim(id, flight, circuit.info)) ?? null;
+  }
+
+  /** What RESUMED tells of a session that is accepted now. */
+  positionsFor({ driver }: Live<Message>, shown: Shown | undefined): Positions {
+    return this.tickets === null ? driver.core.positions() : this.tickets.accept(driver, shown);
   }
 
   /** The RESUME of its peer is being judged: until the verdict it does not expire. */
@@ -238,6 +284,7 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
         return;
       }
       this.restorer?.tie(entry);
+      this.tickets?.tie(entry);
       this.#events.opened(session);
     }
     driver.attach(circuit, theirs, told, 0, rest);
@@ -269,21 +316,28 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
     const entry = this.registry.remove(driver.id);
     if (entry === undefined) return;
     this.durability?.untie(driver);
+    this.tickets?.untie(driver);
     const { core, durable } = driver;
-    // Another process has it, or may have: what its peer is told is not decided here.
-    if (durable?.over === true) return this.#events.ended(driver.id);
+    // Another process has it, or may have; or its client has: what its peer is told is not decided here.
+    if (durable?.over === true || (durable?.kind === 'ticket' && cause?.code === 'ERR_EXPIRED')) return this.#events.ended(driver.id);
     // Who has read our end and told so need not ask; everybody else may come back and must learn how it ended.
     if (!core.peerClosed || cause !== undefined) {
       const { keys, bound, principal, opened } = entry;
       const { generation, instance } = core;
       const finals = core.positions();
-      const tombstone = { keys, bound, principal, opened, generation, instance, cause: closeCodeOf(cause, core.closeCode), finals };
+      const line = durable?.kind === 'ticket' ? durable.line : undefined;
+      const tombstone = { keys, bound, principal, opened, generation, instance, cause: closeCodeOf(cause, core.closeCode), finals, line };
       this.registry.bury(driver.id, tombstone, core.holdMs, this.#now);
       this.restorer?.entomb(entry, tombstone, Math.max(core.holdMs, TOMBSTONE_LEAST_MS));
     } else {
       durable?.end(NOTHING, 0);
     }
     this.#events.ended(driver.id);
+  }
+
+  /** Whether another process can take up what is here. */
+  get movable(): boolean {
+    return this.restorer !== null || this.tickets !== null;
   }
 
   /** Lets go of one session: its record is clean, or `withinMs` have passed, and it ends here. */
@@ -301,12 +355,13 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
 
   /** Lets go of every session that another process can take up, and ends it here. */
   async letGo(cause: SessionError, withinMs: number): Promise<void> {
-    if (this.restorer === null) return;
+    if (!this.movable) return;
     const stop = new AbortController();
     const waited = delay(this.settings.runtime, withinMs, stop.signal).catch(() => {});
-    const drivers = (): SessionDriver<Message>[] => [...this.registry.live.values()].map(({ driver }) => driver);
+    const drivers = (): SessionDriver<Message>[] =>
+      [...this.registry.live.values()].map(({ driver }) => driver).filter(({ durable }) => durable !== null);
     for (const driver of drivers()) driver.cut(cause);
-    await Promise.race([this.restorer.stop(), waited]);
+    await Promise.race([Promise.all([this.restorer?.stop(), this.tickets?.stop()]), waited]);
     for (const driver of drivers()) driver.cut(cause);
     await Promise.race([Promise.all(drivers().map((driver) => driver.durable?.clean())), waited]);
     stop.abort();

@@ -5,7 +5,6 @@ import { Behind } from './behind.ts';
 import type { Circuit, CircuitOwner } from './circuit.ts';
 import {
   decodeFlight,
-  encodeChallenge,
   encodeRejected,
   encodeResumed,
   macInput,
@@ -17,7 +16,7 @@ import {
 } from './core/handshake.ts';
 import { judgeEnded, judgeGeneration } from './core/resume.ts';
 import { rejectError } from './core/verdict.ts';
-import { CHALLENGE_BYTES, Kind, NONCE_BYTES, RejectCode, VERSION } from './core/wire.ts';
+import { Kind, NONCE_BYTES, RejectCode, VERSION } from './core/wire.ts';
 import { SessionError } from './errors.ts';
 import { FlightReader } from './flight-reader.ts';
 import type { Greeter } from './greeter.ts';
@@ -28,10 +27,10 @@ import { METADATA_MOST_BYTES } from './options.ts';
 import type { Known, Live, Provisional } from './registry.ts';
 import type { Restorer } from './restorer.ts';
 import { Alarm } from './runtime.ts';
-import { keysOfNobody, type MacLabel } from './security/keys.ts';
+import type { Shown } from './ticket-restorer.ts';
 
-/** What is awaited: the first flight; a hook's answer; CONFIRM; PROOF; the slot of the timers at which UNKNOWN is told; nothing. */
-type Phase = 'flight' | 'deciding' | 'confirm' | 'proof' | 'refusing' | 'over';
+/** What is awaited: a flight; its ticket; a hook's answer; CONFIRM; PROOF; the slot of the timers at which UNKNOWN is told; nothing. */
+type Phase = 'flight' | 'ticket' | 'deciding' | 'confirm' | 'proof' | 'refusing' | 'over';
 
 interface Asked {
   readonly flight: ResumeFlight;
@@ -39,6 +38,8 @@ interface Asked {
   /** Whose MAC was good; undefined for an unknown session and for a bad MAC, which are challenged and answered alike. */
   readonly known: Known | undefined;
   readonly challenge: Buffer | undefined;
+  /** What it has shown, and what that names; undefined where that is nothing, or no good. */
+  readonly shown: Shown | undefined;
 }
 
 type Vouched = Asked & { readonly known: Known };
@@ -116,7 +117,8 @@ export class Greeting<Message> implements CircuitOwner {
     if (this.#phase === 'confirm') return this.#confirm(bytes);
     if (this.#openBytes.length > 0) throw new SessionError('ERR_PROTOCOL', 'bytes behind OPEN');
     this.#behind.add(bytes);
-    if (this.#phase === 'proof') this.#prove(this.#asked as Asked);
+    if (this.#phase === 'ticket' && !this.#behind.waits) this.#lookUp(this.#asked as Asked);
+    else if (this.#phase === 'proof') this.#prove(this.#asked as Asked);
   }
 
   // ---------------------------------------------------------------- OPEN → OPENED → CONFIRM
@@ -148,7 +150,17 @@ export class Greeting<Message> implements CircuitOwner {
     const principal = typeof verdict === 'string' ? verdict : undefined;
     const { node } = this.#greeter;
     const openBytes = this.#openBytes;
-    const { openedBytes, provisional } = offer({ settings, node, flight, openBytes, choice, principal, circuit: circuit.info });
+    const ticketBytes = this.#greeter.tickets?.ticketBytes(flight.ticketBytes) ?? 0;
+    const { openedBytes, provisional } = offer({
+      settings,
+      node,
+      flight,
+      openBytes,
+      choice,
+      principal,
+      ticketBytes,
+      circuit: circuit.info,
+    });
     this.#openedBytes = openedBytes;
     if (!registry.addProvisional(provisional, this.#now))
       return this.#reject(RejectCode.BUSY, undefined, { reason: 'too many opens at once' });
@@ -180,18 +192,25 @@ export class Greeting<Message> implements CircuitOwner {
   // ---------------------------------------------------------------- RESUME → [CHALLENGE → PROOF] → RESUMED
 
   #resume(flight: ResumeFlight, bytes: Buffer, rest: Buffer): void {
+    this.#behind.expectTicket(flight.ticketFollows);
     this.#behind.add(rest);
     // Before anything is looked up: its moment tells nothing.
-    const challenge = this.#challenge(flight);
-    const known = this.#greeter.find(flight.sessionId.toString('hex'));
+    const challenge = this.#greeter.challenge(this.#circuit, flight);
+    this.#asked = { flight, bytes, known: undefined, challenge, shown: undefined };
+    if (this.#behind.waits) this.#phase = 'ticket';
+    else this.#lookUp(this.#asked);
+  }
+
+  #lookUp(asked: Asked): void {
+    const { flight, bytes } = asked;
     const { restorer } = this.#greeter;
-    if (restorer === null || (known !== undefined && this.#vouchesFor(known, flight, bytes))) {
-      return this.#ask({ flight, bytes, known, challenge });
-    }
+    const shown = this.#greeter.shown(flight, this.#behind.ticket);
+    const known = this.#greeter.find(flight.sessionId.toString('hex'), shown, this.#circuit);
+    if (restorer === null || (known !== undefined && this.#vouchesFor(known, flight, bytes))) return this.#ask({ ...asked, known, shown });
     // Another process may know it. A bad MAC for a session that is here takes as long as an unknown one.
     this.#phase = 'deciding';
     this.#wait(this.#greeter.settings.limits.hookMs);
-    this.#run(this.#recall(restorer, { flight, bytes, known, challenge }));
+    this.#run(this.#recall(restorer, { ...asked, known }));
   }
 
   async #recall(restorer: Restorer<Message>, asked: Asked): Promise<void> {
@@ -199,24 +218,8 @@ export class Greeting<Message> implements CircuitOwner {
     if (!this.#ended) this.#ask({ ...asked, known: asked.known ?? recalled });
   }
 
-  #challenge(flight: ResumeFlight): Buffer | undefined {
-    if (!this.#greeter.challenges(this.#circuit)) return undefined;
-    const nonce = this.#greeter.settings.runtime.randomBytes(CHALLENGE_BYTES);
-    const challenge = encodeChallenge({ sessionId: flight.sessionId, nonce });
-    this.#circuit.write([challenge]);
-    return challenge;
-  }
-
   #vouchesFor(known: Known | undefined, flight: ResumeFlight, bytes: Buffer): boolean {
-    return this.#verify('resume', known, [macInput(bytes)], flight.mac);
-  }
-
-  /** The same steps for who exists and who does not, down to the last branch: the time must not tell. */
-  #verify(label: MacLabel, known: Known | undefined, parts: readonly Buffer[], mac: Buffer): boolean {
-    const keys = known === undefined ? keysOfNobody() : known.keys;
-    const binding = this.#greeter.bindingOf(this.#circuit);
-    const good = keys.verify(label, parts, known === undefined || known.bound ? binding : undefined, mac);
-    return good && known !== undefined;
+    return this.#greeter.verify(this.#circuit, 'resume', known, [macInput(bytes)], flight.mac);
   }
 
   #ask(claimed: Asked): void {
@@ -249,7 +252,7 @@ export class Greeting<Message> implements CircuitOwner {
     if (mac === null) return;
     const { known, bytes, challenge } = asked;
     const parts = [bytes, challenge as Buffer];
-    this.#vouched(this.#verify('proof', known, parts, mac) ? asked : { ...asked, known: undefined });
+    this.#vouched(this.#greeter.verify(this.#circuit, 'proof', known, parts, mac) ? asked : { ...asked, known: undefined });
   }
 
   async #authorize(asked: Vouched): Promise<void> {
@@ -263,7 +266,7 @@ export class Greeting<Message> implements CircuitOwner {
     if (this.#ended) return;
     if (!allowed) return this.#reject(RejectCode.AUTH, asked, {});
     if (this.#greeter.sendsOn(id)) return this.#reject(RejectCode.DRAINING, asked, { reason: 'shutting down' });
-    const refusal = (await this.#greeter.restorer?.claim(id, flight, this.#circuit.info)) ?? null;
+    const refusal = await this.#greeter.claim(id, asked, this.#circuit);
     if (this.#ended) return;
     if (refusal === null) this.#fence(asked, id);
     else this.#reject(refusal.code, refusal.code === RejectCode.UNKNOWN ? undefined : asked, refusal.detail);
@@ -289,7 +292,7 @@ export class Greeting<Message> implements CircuitOwner {
     if (flight.instance !== core.instance && !greeter.takeover(entry)) {
       return this.#reject(RejectCode.BUSY, asked, { reason: 'taken over too often', retryAfterMs: 10_000 });
     }
-    this.#accept(asked, entry, core.positions(), provisional !== undefined);
+    this.#accept(asked, entry, greeter.positionsFor(entry, asked.shown), provisional !== undefined);
   }
 
   #accept(asked: Vouched, entry: Live<Message>, positions: Positions, fresh: boolean): void {
@@ -318,11 +321,8 @@ export class Greeting<Message> implements CircuitOwner {
     const sessionId = this.#reader.resumed;
     const { retryAfterMs = 0, positions, generation, cause, reason = '' } = detail;
     const versions = code === RejectCode.VERSION ? [VERSION] : [];
-    const bytes = encodeRejected(
-      { sessionId, code, retryAfterMs, versions, positions, generation, cause, reason },
-      asked !== undefined,
-      this.#answered,
-    );
+    const fields = { sessionId, code, retryAfterMs, versions, positions, generation, cause, reason };
+    const bytes = encodeRejected(fields, asked !== undefined, this.#answered);
     if (asked !== undefined)
       setMac(bytes, asked.known.keys.mac('rejected', [...this.#earlier(asked), macInput(bytes)], this.#binding(asked.known)));
     const error = why ?? rejectError(code, cause, reason, retryAfterMs);

@@ -15,6 +15,7 @@ export {
   type SessionServerOptions,
   type SharedOptions,
   sameOrigin,
+  type TicketRing,
   type Verdict,
 } from './options.ts';
 export type { Alarm, Runtime } from './runtime.ts';

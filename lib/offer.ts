@@ -14,11 +14,13 @@ export interface OfferOptions<Message> {
   readonly openBytes: Buffer;
   readonly choice: KeyChoice;
   readonly principal: string | undefined;
+  /** Largest ticket that the session's client will get; 0: none. */
+  readonly ticketBytes: number;
   readonly circuit: CircuitInfo;
 }
 
 export function offer<Message>(options: OfferOptions<Message>): { readonly openedBytes: Buffer; readonly provisional: Provisional } {
-  const { settings, node, flight, openBytes, choice, principal, circuit } = options;
+  const { settings, node, flight, openBytes, choice, principal, ticketBytes, circuit } = options;
   const { runtime } = settings;
   const id = runtime.randomBytes(NONCE_BYTES);
   const terms = {
@@ -27,11 +29,12 @@ export function offer<Message>(options: OfferOptions<Message>): { readonly opene
     peerWindow: flight.window,
     heartbeatMs: Math.max(1000, Math.min(flight.heartbeatMs, settings.heartbeatMs)),
     holdMs: Math.min(flight.holdMs, settings.holdMs),
+    ticketBytes,
   } as const;
   const { window, heartbeatMs, holdMs } = terms;
   const nonce = runtime.randomBytes(NONCE_BYTES);
   const { keyMethods, publicKey } = choice;
-  const openedBytes = encodeOpened({ node, sessionId: id, nonce, keyMethods, publicKey, window, heartbeatMs, holdMs });
+  const openedBytes = encodeOpened({ node, sessionId: id, nonce, keyMethods, publicKey, window, heartbeatMs, holdMs, ticketBytes });
   const { exporter, shared, psk, binding } = choice;
   const keys = deriveKeys({ openBytes, openedBytes, exporter, shared, psk });
   setMac(openedBytes, keys.mac('opened', [openBytes, macInput(openedBytes)], binding));

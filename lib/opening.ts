@@ -4,7 +4,7 @@ import type { Circuit } from './circuit.ts';
 import { encodeOpen, type Flight, macInput, type OpenedFlight } from './core/handshake.ts';
 import type { CoreTerms } from './core/session-core.ts';
 import { rejectError } from './core/verdict.ts';
-import { KeyMethod, Kind, NONCE_BYTES, VERSION } from './core/wire.ts';
+import { KeyMethod, Kind, MAX_TICKET_BYTES, NONCE_BYTES, VERSION } from './core/wire.ts';
 import { SessionError } from './errors.ts';
 import { HEARTBEAT_MS, type Settings } from './options.ts';
 import { deriveKeys, generateKeyPair, type KeyPair, type SessionKeys, sharedSecret, type TlsSecrets } from './security/keys.ts';
@@ -90,6 +90,7 @@ class Opening<Message> implements AttemptHost {
       credentials,
       metadata,
       maxVersion: VERSION,
+      ticketBytes: MAX_TICKET_BYTES,
     });
     circuit.write([this.#bytes]);
   }
@@ -125,13 +126,15 @@ class Opening<Message> implements AttemptHost {
     if (flight.heartbeatMs < HEARTBEAT_MS.min || flight.heartbeatMs > HEARTBEAT_MS.max) {
       throw new SessionError('ERR_PROTOCOL', `a heartbeat of ${flight.heartbeatMs} ms`);
     }
+    if (flight.ticketBytes > MAX_TICKET_BYTES) throw new SessionError('ERR_PROTOCOL', `tickets of ${flight.ticketBytes} bytes (E-2)`);
+    const { heartbeatMs, holdMs, ticketBytes } = flight;
     return {
       circuit,
       id: Buffer.from(flight.sessionId),
       node: flight.node,
       keys,
       bound: binding !== undefined,
-      terms: { role: 'dial', window: settings.window, peerWindow: flight.window, heartbeatMs: flight.heartbeatMs, holdMs: flight.holdMs },
+      terms: { role: 'dial', window: settings.window, peerWindow: flight.window, heartbeatMs, holdMs, ticketBytes },
       confirmMac: keys.mac('confirm', [this.#bytes, bytes], binding),
       rest: Buffer.from(rest),
     };

@@ -193,8 +193,24 @@ export interface SessionServerOptions<Message> extends SharedOptions<Message> {
   readonly node?: number;
   /** Addresses exempt from per-address limits, because a proxy speaks for many clients. */
   readonly trustedProxies?: readonly string[];
+  /**
+   * Keep sessions with their clients instead of in a store: each boundary is sealed into a ticket, which the client shows when it comes
+   * back, to any node with the same keyring. As exact as durability 'commit' for a client that shows its newest ticket. Sessions of
+   * clients that keep none live in memory.
+   */
+  readonly tickets?: TicketRing;
   /** Proxies that send a PROXY header, version 1 or 2, in front of each connection that listen() takes. */
   readonly proxyProtocol?: ProxyProtocolOptions;
+}
+
+/** What seals tickets and opens them: a `keyring` of `outlast/tickets`. */
+export interface TicketRing {
+  readonly ticketBytes: number;
+  readonly lifetimeMs: number;
+  /** @throws SessionError ERR_MESSAGE_TOO_LARGE */
+  seal(purpose: string, record: Uint8Array, data: Uint8Array): Buffer;
+  /** @returns why the ticket is refused, or what is in it */
+  open(purpose: string, ticket: Uint8Array): { readonly record: Buffer; readonly data: Buffer } | string;
 }
 
 export interface ProxyProtocolOptions {
@@ -277,13 +293,21 @@ export function parseShared<Message>(options: SharedOptions<Message>): Settings<
   });
 }
 
-function parseDurability<Message>(options: SharedOptions<Message>): 'memory' | 'detach' | 'commit' {
+function parseDurability<Message>(options: SharedOptions<Message> & { readonly tickets?: TicketRing }): 'memory' | 'detach' | 'commit' {
+  if (options.tickets !== undefined) return parseTickets(options);
   const { store, durability = store === undefined ? 'memory' : 'commit', bare } = options;
   if (!['memory', 'detach', 'commit'].includes(durability)) throw invalid('durability', 'must be memory, detach or commit');
   if (durability === 'memory') return durability;
   if (store === undefined) throw invalid('store', `must be given with durability '${durability}'`);
   if (bare) throw invalid('durability', "must be 'memory' for bare sessions, which end with their connection");
   return durability;
+}
+
+function parseTickets<Message>(options: SharedOptions<Message>): 'commit' {
+  if (options.store !== undefined) throw invalid('tickets', 'must not be given with a store: a session has its record in one place');
+  if (options.durability !== undefined && options.durability !== 'commit') throw invalid('durability', "must be 'commit' with tickets");
+  if (options.bare) throw invalid('tickets', 'must not be given for bare sessions, which end with their connection');
+  return 'commit';
 }
 
 // Room for headers, delimiters and escapes of the largest message; slip and cobs may need more, and are told so at send().

@@ -4,6 +4,7 @@ import type { CircuitInfo } from './circuit.ts';
 import type { Ended } from './core/resume.ts';
 import type { CoreTerms } from './core/session-core.ts';
 import type { SessionDriver } from './driver.ts';
+import type { Line } from './durable/ticket.ts';
 import type { SessionKeys } from './security/keys.ts';
 import type { Session } from './session.ts';
 
@@ -35,6 +36,8 @@ export interface Live<Message> extends Known {
 }
 
 export interface Tombstone extends Known, Ended {
+  /** Of a session with tickets: those of other lines know of a life behind this end. */
+  readonly line?: Line | undefined;
   readonly untilMs: number;
 }
 

@@ -1,14 +1,11 @@
 // Restorer: how an accepting process takes sessions from its store. A RESUME goes in; out comes a session that lives here, claimed for
 // that circuit, or the refusal. Claims of one session run one at a time, and are seen through even where their circuit has gone.
-import type { Budget } from './budget.ts';
+import { type AdoptionOptions, adopt, identityOf, knownOf } from './adoption.ts';
 import type { CircuitInfo } from './circuit.ts';
 import type { Positions, ResumeFlight } from './core/handshake.ts';
 import { judgeGeneration, type Refusal } from './core/resume.ts';
-import { SessionCore } from './core/session-core.ts';
-import { restore } from './core/snapshot.ts';
 import { RejectCode } from './core/wire.ts';
-import { SessionDriver } from './driver.ts';
-import type { SessionHost } from './driver-host.ts';
+import type { SessionDriver } from './driver.ts';
 import { asError, type Durability } from './durability.ts';
 import { fromText } from './durable/data.ts';
 import {
@@ -20,24 +17,13 @@ import {
   type RecordIdentity,
   snapshotOf,
 } from './durable/record.ts';
-import { SessionError } from './errors.ts';
-import type { RestoredSession, Settings } from './options.ts';
-import { type Known, type Live, NEVER, type Registry, type Tombstone } from './registry.ts';
-import { SessionKeys } from './security/keys.ts';
-import { Session } from './session.ts';
+import { OneByOne } from './one-by-one.ts';
+import type { Known, Live, Tombstone } from './registry.ts';
 import type { Claim, ClaimResult, StoredRecord } from './stores/store.ts';
 
-export interface RestorerOptions<Message> {
-  readonly settings: Settings<Message>;
+export interface RestorerOptions<Message> extends AdoptionOptions<Message> {
   readonly durability: Durability;
-  readonly registry: Registry<Message>;
-  readonly budget: Budget;
-  readonly host: SessionHost<SessionDriver<Message>>;
   readonly node: number;
-  /** Names of the listeners of this server. */
-  readonly listeners: ReadonlySet<string>;
-  readonly resumeFrom: ((session: RestoredSession) => number | Promise<number>) | undefined;
-  readonly opened: (session: Session<Message>) => void;
 }
 
 /** A claim whose circuit has gone is seen through for so long: half a claim would keep others out. */
@@ -47,7 +33,7 @@ const LIVE_RETRY_MS = 2_000;
 
 export class Restorer<Message> {
   readonly #options: RestorerOptions<Message>;
-  readonly #claims = new Map<string, Promise<unknown>>();
+  readonly #claims = new OneByOne();
   #stopped = false;
 
   constructor(options: RestorerOptions<Message>) {
@@ -67,32 +53,27 @@ export class Restorer<Message> {
   /** Claims the session for a RESUME whose MAC was good. @returns null where the fencing step may decide, by what is here now */
   claim(id: string, flight: ResumeFlight, circuit: CircuitInfo): Promise<Refusal | null> {
     if (this.#stopped) return Promise.resolve(LATER);
-    const before = this.#claims.get(id) ?? Promise.resolve();
-    const run = before.then(() => this.#claim(id, flight, circuit));
-    const settled = run.then(ignore, ignore).then(() => {
-      if (this.#claims.get(id) === settled) this.#claims.delete(id);
-    });
-    this.#claims.set(id, settled);
-    return run;
+    return this.#claims.run(id, () => this.#claim(id, flight, circuit));
   }
 
   /** Nothing is claimed any more. Resolves when what was being claimed is here. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    await Promise.all(this.#claims.values());
+    await this.#claims.idle();
   }
 
   /** Begins the record of a session that was opened here. */
   tie(entry: Live<Message>): void {
     const { durability, node } = this.#options;
-    durability.tie(entry.driver, { id: entry.session.id, identity: encodeIdentity(this.#identityOf(entry)), node: () => node });
-    entry.driver.durable?.begin();
+    durability.tie(entry.driver, { id: entry.session.id, identity: encodeIdentity(identityOf(entry)), node: () => node });
+    const { durable } = entry.driver;
+    if (durable?.kind === 'record') durable.begin();
   }
 
   /** The session has ended for good: every process answers with its tombstone. */
   entomb(entry: Live<Message>, tombstone: Omit<Tombstone, 'untilMs'>, keepMs: number): void {
     const { generation, instance, cause, finals } = tombstone;
-    const bytes = encodeTombstone({ generation, instance, cause, finals, identity: this.#identityOf(entry) });
+    const bytes = encodeTombstone({ generation, instance, cause, finals, identity: identityOf(entry) });
     entry.driver.durable?.end(bytes, keepMs);
   }
 
@@ -101,7 +82,7 @@ export class Restorer<Message> {
     const entry = registry.live.get(id);
     if (entry !== undefined) {
       const { core, durable } = entry.driver;
-      if (durable === null) return null;
+      if (durable?.kind !== 'record') return null;
       // What memory refuses is not claimed, since that would change the record; but memory may be that of an owner long fenced.
       const refused = judgeGeneration(core, flight) !== 0 || core.judge(flight.positions) !== null;
       const result = refused ? undefined : await durable.reclaim(flight.generation, flight.instance);
@@ -144,31 +125,15 @@ export class Restorer<Message> {
 
   /** The session lives here from now on: detached, announced, and ready for the fencing step of the circuit that it was claimed for. */
   async #adopt(id: string, claim: Claim, record: StoredRecord, flight: ResumeFlight, circuit: CircuitInfo): Promise<void> {
-    const { settings, durability, registry, budget, host, node, resumeFrom, opened } = this.#options;
+    const { durability, node } = this.#options;
     const identity = decodeIdentity(record.identity);
     const state = decodeState(record.state);
-    if (identity.framing !== settings.framing.name)
-      throw new SessionError(
-        'ERR_FRAMING_MISMATCH',
-        `session ${id} is framed by ${identity.framing}, this server by ${settings.framing.name}`,
-      );
-    const now = settings.runtime.now();
-    const snapshot = snapshotOf(record, identity, state);
-    const core = new SessionCore(settings.framing, { role: 'accept', ...snapshot }, settings.coreLimits, 0);
-    restore(core, snapshot);
     // Before this circuit, of whatever generation the record is: the store has judged that.
-    core.generation = flight.generation - 1;
-    core.instance = flight.instance;
+    const snapshot = { ...snapshotOf(record, identity, state), generation: flight.generation - 1, instance: flight.instance };
     const data = fromText(state.data);
-    const { principal, metadata } = identity;
-    if (resumeFrom !== undefined) core.inbound.passOver = cursorOf(await resumeFrom({ id, principal, metadata, data }));
-    const driver = new SessionDriver(core, settings, host, budget);
-    const session = new Session(driver, { id, principal, metadata, restored: true });
-    durability.tie(driver, { id, identity: record.identity, node: () => node }, { claim, record, data });
-    registry.add({ session, driver, ...this.#knownOf(identity, circuit), takeoversMs: NEVER });
-    core.waitForResume(now);
-    opened(session);
-    driver.touched();
+    const tie = (driver: SessionDriver<Message>): void =>
+      durability.tie(driver, { id, identity: record.identity, node: () => node }, { claim, record, data });
+    await adopt(this.#options, { identity, snapshot, data, ticketBytes: 0, circuit, tie });
   }
 
   #bury(id: string, bytes: Buffer, circuit: CircuitInfo): Tombstone | undefined {
@@ -180,19 +145,7 @@ export class Restorer<Message> {
   }
 
   #knownOf(identity: RecordIdentity, circuit: CircuitInfo): Known {
-    const { keys, bound, principal } = identity;
-    const opened = JSON.parse(identity.opened) as CircuitInfo;
-    // Another machine's listener has another name: of ours, this circuit's stands for it.
-    const listener = this.#options.listeners.has(opened.listener) ? opened.listener : circuit.listener;
-    return { keys: SessionKeys.from(keys), bound, principal, opened: { ...opened, listener } };
-  }
-
-  #identityOf(entry: Live<Message>): RecordIdentity {
-    const { keys, bound, principal, opened, session, driver } = entry;
-    const { inbound, outbound } = driver.core;
-    const terms = { framing: driver.settings.framing.name, window: inbound.window, peerWindow: outbound.peerWindow };
-    const { id } = session;
-    return { id, keys: keys.bytes(), bound, principal, ...terms, metadata: session.metadata, opened: JSON.stringify(opened) };
+    return knownOf(identity, circuit, this.#options.listeners);
   }
 }
 
@@ -211,11 +164,4 @@ function told({ received, base, sent }: StoredNumbers, window: number): Position
   return { received, acked: received, limit: Math.min(received + window, Number.MAX_SAFE_INTEGER - 1), base, sent };
 }
 
-function cursorOf(value: unknown): number {
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
-  throw new SessionError('ERR_APPLICATION', `resumeFrom() gave ${String(value)}, which is no cursor`);
-}
-
 const LATER: Refusal = { code: RejectCode.RETRY_LATER, detail: { retryAfterMs: 0, reason: 'closing' } };
-
-function ignore(): void {}

@@ -171,7 +171,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     const { runtime } = this.#settings;
     const untilMs = runtime.now() + deadlineMs;
     // Sessions in a store go on elsewhere: whoever dials from now on must get there.
-    if (this.#greeter.durability !== null) this.#stopListening();
+    if (this.#greeter.movable) this.#stopListening();
     const moved = new SessionError('ERR_SHUTDOWN', 'the server drains, and another process goes on with this session');
     const leaving: Promise<void>[] = [];
     let told = 0;

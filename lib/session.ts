@@ -7,7 +7,8 @@ import { Deadline } from './core/deadlines.ts';
 import { deadlock } from './deadlock.ts';
 import type { SessionDriver } from './driver.ts';
 import { SessionStream } from './duplex.ts';
-import { bondOf } from './durable/bond.ts';
+import { type Bonded, bondOf } from './durable/bond.ts';
+import type { Keeper } from './durable/keeper.ts';
 import { SessionError } from './errors.ts';
 import type { Sendable } from './framing/framing.ts';
 import { invalid } from './options.ts';
@@ -211,8 +212,8 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
       others.length === 0
         ? null
         : bondOf(
-            durable,
-            others.map((other) => other.durable),
+            recorded(durable),
+            others.map((other) => recorded(other.durable)),
           );
     if (driver.core.inbound.inProgress) driver.core.inbound.consume();
     if (!driver.ended) bond?.begin();
@@ -295,4 +296,9 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
       runtime.disarm(alarm);
     }
   }
+}
+
+/** Only records in a store can be written at one instant. */
+function recorded<Message>(keeper: Keeper<Message> | null): Bonded | null {
+  return keeper?.kind === 'record' ? keeper : null;
 }

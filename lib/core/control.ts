@@ -31,7 +31,7 @@ export interface DrainNotice {
 /** PONG, PING, SYNC and DISCARD, each. */
 const SHORT_FRAME_BYTES = 12;
 const CONFIRM_FRAME_BYTES = 20;
-const TAIL_MAX_BYTES = 2 * (MAX_REASON_BYTES + 16) + SHORT_FRAME_BYTES;
+const TAIL_MAX_BYTES = 2 * (MAX_REASON_BYTES + 16);
 
 export class Control<Message> {
   readonly #inbound: Inbound<Message>;
@@ -107,16 +107,11 @@ export class Control<Message> {
     this.ackDue = false;
   }
 
-  /** Pushes END (when it is next and `open`), DRAIN and CLOSE. @returns their bytes */
-  putTail(out: Buffer[], open: boolean): number {
-    const end = open && this.#outbound.finDue;
-    if (!end && this.drain === null && !this.closeDue) return 0;
+  /** Pushes DRAIN and CLOSE. @returns their bytes */
+  putTail(out: Buffer[]): number {
+    if (this.drain === null && !this.closeDue) return 0;
     const tail = Buffer.allocUnsafe(TAIL_MAX_BYTES);
     let at = 0;
-    if (end) {
-      at = putU64Frame(tail, at, Frame.END, this.#outbound.fin);
-      this.#outbound.finWritten();
-    }
     if (this.drain !== null) at = this.#putDrain(tail, at, this.drain);
     if (this.closeDue) at = this.#putClose(tail, at);
     out.push(tail.subarray(0, at));

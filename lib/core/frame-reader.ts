@@ -1,6 +1,15 @@
 // FrameReader: chunks of one circuit in, frames out. DATA bodies pass through as ranges, whole or in part; other frames are gathered whole.
 // Its residue dies with the circuit; the message decoder's does not (PROTOCOL.md §8).
-import { DATA_HEADER_BYTES, FIRST_IGNORABLE_FRAME, FRAME_HEADER_BYTES, Frame, MAX_CONTROL_BYTES, MAX_DATA_BYTES, readU64 } from './wire.ts';
+import {
+  DATA_HEADER_BYTES,
+  FIRST_IGNORABLE_FRAME,
+  FRAME_HEADER_BYTES,
+  Frame,
+  MAX_CONTROL_BYTES,
+  MAX_DATA_BYTES,
+  readU64,
+  TICKET_HEADER_BYTES,
+} from './wire.ts';
 
 export interface FrameSink {
   /** Bytes bytes[start, end) of the stream, which begin at `offset`. */
@@ -16,15 +25,18 @@ export const FRAMES_PER_TURN = 256;
 
 export class FrameReader {
   readonly #sink: FrameSink;
+  /** Largest ticket that may come; 0: none may. */
+  readonly #ticketBytes: number;
   #bodyLeft = 0;
   #bodyOffset = 0;
   // Header or control frame that a chunk boundary has cut; allocated when that first happens.
-  #partial: Buffer | null = null;
+  #partial: Buffer = NOTHING;
   #partialBytes = 0;
   #stopped = false;
 
-  constructor(sink: FrameSink) {
+  constructor(sink: FrameSink, ticketBytes: number = 0) {
     this.#sink = sink;
+    this.#ticketBytes = ticketBytes;
   }
 
   /** Reads bytes[at, end). @returns the index reached: less than `end` after FRAMES_PER_TURN frames; call again with the rest. */
@@ -76,6 +88,12 @@ export class FrameReader {
       if (length <= 8 || length > MAX_DATA_BYTES + 8) return this.#fault(`F-3: a DATA frame of ${length} bytes`);
       return DATA_HEADER_BYTES;
     }
+    if (type === Frame.TICKET && this.#ticketBytes > 0) {
+      const fits = length > TICKET_HEADER_BYTES && length <= TICKET_HEADER_BYTES + this.#ticketBytes;
+      return fits
+        ? FRAME_HEADER_BYTES + length
+        : this.#fault(`F-5: a TICKET of ${length} bytes, where ${this.#ticketBytes} were agreed on`);
+    }
     if (length > MAX_CONTROL_BYTES) return this.#fault(`F-2: a frame of type ${type} with ${length} bytes`);
     if (type < FIRST_IGNORABLE_FRAME && (type === 0 || type === Frame.TICKET || type > Frame.DISCARD)) {
       return this.#fault(`F-4: unknown frame type ${type}`);
@@ -100,25 +118,36 @@ export class FrameReader {
   }
 
   #save(bytes: Buffer, at: number, end: number): void {
-    this.#partial ??= Buffer.allocUnsafeSlow(FRAME_HEADER_BYTES + MAX_CONTROL_BYTES);
+    this.#room(end - at);
     this.#partialBytes = bytes.copy(this.#partial, 0, at, end);
+  }
+
+  /** Grows with what has arrived, never by what a length field promises. */
+  #room(bytes: number): void {
+    if (bytes <= this.#partial.length) return;
+    const grown = Buffer.allocUnsafeSlow(Math.max(PARTIAL_BYTES, bytes, this.#partial.length * 2));
+    this.#partial.copy(grown, 0, 0, this.#partialBytes);
+    this.#partial = grown;
   }
 
   /** Continues a frame that the last chunk cut. */
   #gather(bytes: Buffer, from: number, end: number): number {
-    const partial = this.#partial as Buffer;
     let at = from;
     for (;;) {
-      const need = this.#need(partial, 0, this.#partialBytes);
+      const need = this.#need(this.#partial, 0, this.#partialBytes);
       if (need < 0) return end;
       if (this.#partialBytes >= need) break;
       if (at === end) return -1;
-      const copied = bytes.copy(partial, this.#partialBytes, at, Math.min(end, at + need - this.#partialBytes));
+      const taken = Math.min(end - at, need - this.#partialBytes);
+      this.#room(this.#partialBytes + taken);
+      const copied = bytes.copy(this.#partial, this.#partialBytes, at, at + taken);
       this.#partialBytes += copied;
       at += copied;
     }
     this.#partialBytes = 0;
-    this.#dispatch(partial, 0);
+    this.#dispatch(this.#partial, 0);
+    // A ticket's worth of memory is not kept for the next header.
+    if (this.#partial.length > PARTIAL_BYTES) this.#partial = NOTHING;
     return at;
   }
 
@@ -128,3 +157,6 @@ export class FrameReader {
     return -1;
   }
 }
+
+const PARTIAL_BYTES = FRAME_HEADER_BYTES + MAX_CONTROL_BYTES;
+const NOTHING: Buffer = Buffer.alloc(0);

@@ -14,6 +14,8 @@ import {
   MAC_BYTES,
   MAGIC,
   MAX_FLIGHT_BODY_BYTES,
+  MAX_INLINE_TICKET_BYTES,
+  MAX_TICKET_BYTES,
   RejectCode,
   readU16,
   SESSION_ID_BYTES,
@@ -53,6 +55,8 @@ export interface OpenFlight {
   readonly credentials: Buffer | undefined;
   readonly metadata: Buffer | undefined;
   readonly maxVersion: number;
+  /** Largest ticket that the dialing side keeps; 0: it keeps none. */
+  readonly ticketBytes: number;
 }
 
 export interface OpenedFlight {
@@ -68,7 +72,14 @@ export interface OpenedFlight {
   readonly window: number;
   readonly heartbeatMs: number;
   readonly holdMs: number;
+  /** Largest ticket that will come; 0: none will. */
+  readonly ticketBytes: number;
   readonly mac: Buffer;
+}
+
+export interface TicketNotice {
+  readonly length: number;
+  readonly digest: Buffer;
 }
 
 export interface ResumeFlight {
@@ -81,6 +92,8 @@ export interface ResumeFlight {
   readonly nonce: Buffer;
   readonly credentials: Buffer | undefined;
   readonly ticket: Buffer | undefined;
+  /** Length and SHA-256 of a ticket too large for here: it follows as a frame. */
+  readonly ticketFollows: TicketNotice | undefined;
   readonly maxVersion: number;
   readonly mac: Buffer;
 }
@@ -143,6 +156,7 @@ export function encodeOpen(flight: Unsealed<OpenFlight>): Buffer {
     [Tag.CREDENTIALS, flight.credentials],
     [Tag.METADATA, flight.metadata],
     [Tag.MAX_VERSION, u8(flight.maxVersion)],
+    [Tag.TICKETS, flight.ticketBytes === 0 ? undefined : u32(flight.ticketBytes)],
   ]);
 }
 
@@ -154,11 +168,13 @@ export function encodeOpened(flight: Unsealed<OpenedFlight>): Buffer {
     [Tag.WINDOW, u32(flight.window)],
     [Tag.HEARTBEAT, u32(flight.heartbeatMs)],
     [Tag.HOLD, u32(flight.holdMs)],
+    [Tag.TICKETS, flight.ticketBytes === 0 ? undefined : u32(flight.ticketBytes)],
     [Tag.MAC, EMPTY_MAC],
   ]);
 }
 
 export function encodeResume(flight: Unsealed<ResumeFlight>): Buffer {
+  const follows = flight.ticketFollows;
   return encodeFields(Kind.RESUME, flight.node, flight.sessionId, [
     [Tag.NONCE, flight.nonce],
     [Tag.CREDENTIALS, flight.credentials],
@@ -167,6 +183,7 @@ export function encodeResume(flight: Unsealed<ResumeFlight>): Buffer {
     [Tag.INSTANCE, u64(flight.instance)],
     [Tag.POSITIONS, positionBytes(flight.positions)],
     [Tag.TICKET, flight.ticket],
+    [Tag.TICKET_FOLLOWS, follows && Buffer.concat([u32(follows.length), follows.digest])],
     [Tag.MAC, EMPTY_MAC],
   ]);
 }
@@ -289,6 +306,7 @@ function decodeOpen(fields: Fields, node: number): OpenFlight {
     credentials: fields.optional(Tag.CREDENTIALS),
     metadata: fields.optional(Tag.METADATA),
     maxVersion: maxVersion(fields),
+    ticketBytes: ticketBytes(fields),
   };
 }
 
@@ -308,6 +326,7 @@ function decodeOpened(fields: Fields, node: number, sessionId: Buffer): OpenedFl
     window: positive(fields, Tag.WINDOW),
     heartbeatMs: positive(fields, Tag.HEARTBEAT),
     holdMs: fields.u32(Tag.HOLD),
+    ticketBytes: ticketBytes(fields),
     mac: fields.bytes(Tag.MAC),
   };
 }
@@ -326,6 +345,7 @@ function decodeResume(fields: Fields, node: number, sessionId: Buffer): ResumeFl
     nonce: fields.bytes(Tag.NONCE),
     credentials: fields.optional(Tag.CREDENTIALS),
     ticket: fields.optional(Tag.TICKET),
+    ticketFollows: ticketNotice(fields),
     maxVersion: maxVersion(fields),
     mac: fields.bytes(Tag.MAC),
   };
@@ -399,6 +419,19 @@ function positive(fields: Fields, tag: number): number {
   const value = fields.u32(tag);
   if (value === 0) throw broken('H-16', `${tagName(tag)} of 0 in ${kindName(fields.kind)}`);
   return value;
+}
+
+function ticketBytes(fields: Fields): number {
+  return fields.has(Tag.TICKETS) ? positive(fields, Tag.TICKETS) : 0;
+}
+
+function ticketNotice(fields: Fields): TicketNotice | undefined {
+  const notice = fields.optional(Tag.TICKET_FOLLOWS);
+  if (notice === undefined) return undefined;
+  const length = fields.u32(Tag.TICKET_FOLLOWS);
+  if (fields.has(Tag.TICKET)) throw broken('H-22', 'two tickets in RESUME');
+  if (length <= MAX_INLINE_TICKET_BYTES || length > MAX_TICKET_BYTES) throw broken('H-22', `a ticket of ${length} bytes behind RESUME`);
+  return { length, digest: notice.subarray(4) };
 }
 
 function maxVersion(fields: Fields): number {

@@ -3,6 +3,8 @@
 import { SessionError } from '../errors.ts';
 import type { Decoder } from '../framing/framing.ts';
 import { Inbox } from './inbox.ts';
+import { readU64, TICKET_HEADER_BYTES } from './wire.ts';
+import { Withheld } from './withheld.ts';
 
 export class Inbound<Message> {
   readonly window: number;
@@ -27,13 +29,18 @@ export class Inbound<Message> {
   passOver: number = 0;
   /** A message was handed out and is not consumed yet. */
   inProgress = false;
+  /** Called behind each message, where a boundary may be due before the reader has done with the others that wait. */
+  consumedOne: (() => void) | null = null;
   /** Bytes thrown away unread and unacked, once close() found no consumer. */
   discardedBytes = 0;
+  /** Bytes that wait for a ticket; null: the peer seals none. */
+  readonly withheld: Withheld | null;
   #consumed: number;
   #discarding = false;
 
-  constructor(decoder: Decoder<Message>, window: number) {
+  constructor(decoder: Decoder<Message>, window: number, withholds: boolean = false) {
     this.window = window;
+    this.withheld = withholds ? new Withheld(0) : null;
     this.inbox = new Inbox(decoder);
     this.received = 0;
     this.acked = 0;
@@ -50,7 +57,13 @@ export class Inbound<Message> {
     this.limitTold = this.limit;
     this.#consumed = acked;
     this.peerEnd = peerEnd;
+    if (this.withheld !== null) this.withheld.covered = acked;
     this.inbox.begin(peerEnd >= 0 ? peerEnd : acked);
+  }
+
+  /** End of what the application may have: everything that came, or what a ticket covers. */
+  get available(): number {
+    return this.withheld === null ? this.received : this.withheld.covered;
   }
 
   /** What the peer may send up to: it never shrinks, because neither `acked` nor the window does. */
@@ -87,6 +100,7 @@ export class Inbound<Message> {
     if (offset + length > this.limitTold) return `S-4: DATA up to ${offset + length} exceeds the limit ${this.limitTold}`;
     this.received = offset + length;
     if (this.#discarding) this.discardedBytes += length - skip;
+    else if (this.withheld !== null) this.withheld.take(bytes, start + skip, end);
     else this.inbox.take(bytes, start + skip, end);
     if (this.passOver > 0) this.#passOver();
     return null;
@@ -101,6 +115,36 @@ export class Inbound<Message> {
     return null;
   }
 
+  /** Takes the peer's TICKET: what it covers is the application's now. @returns the rule that it breaks, or null. */
+  cover(frame: Buffer, start: number, length: number): string | null {
+    const withheld = this.withheld as Withheld;
+    const covered = readU64(frame, start);
+    if (covered < 0) return 'F-1: an offset above 2^53-1';
+    if (covered < withheld.covered || covered > this.received)
+      return `E-3: a ticket for ${covered} behind one for ${withheld.covered}, while ${this.received} bytes came`;
+    const bytes = this.#dataEnd(covered) - this.#dataEnd(withheld.covered);
+    withheld.ticket = Buffer.from(frame.subarray(start + TICKET_HEADER_BYTES, start + length));
+    withheld.covered = covered;
+    for (const part of withheld.release(bytes)) this.inbox.take(part, 0, part.length);
+    return null;
+  }
+
+  /** A new circuit begins: what no ticket covers may be of a life that its server has forgotten. */
+  dropUncovered(): void {
+    if (this.withheld === null) return;
+    const { covered } = this.withheld;
+    if (this.#discarding) this.discardedBytes -= this.#dataEnd(this.received) - this.#dataEnd(covered);
+    if (this.peerEnd >= covered) this.peerEnd = -1;
+    this.received = covered;
+    this.withheld.clear();
+  }
+
+  /** Goes back to what a ticket of the peer says was consumed: nothing more may be acked before it has a newer one. */
+  rewind(acked: number): void {
+    this.acked = acked;
+    this.released = acked;
+  }
+
   /** Moves to the next message; false when none is ready. A message in progress is still in progress. */
   next(): boolean {
     if (!this.inbox.next()) return false;
@@ -112,12 +156,13 @@ export class Inbound<Message> {
   consume(): void {
     this.inProgress = false;
     this.#consumed = this.inbox.endOffset;
+    if (this.consumedOne !== null) this.consumedOne();
   }
 
   /** End of what was consumed, recorded or not. */
   get cursor(): number {
     const quiet = !this.inProgress && this.discardedBytes === 0 && this.inbox.error === null && this.inbox.empty;
-    return quiet ? this.received : this.#consumed;
+    return quiet ? this.available : this.#consumed;
   }
 
   /** Brings `acked` up to date. @returns whether it moved. */
@@ -136,14 +181,20 @@ export class Inbound<Message> {
     this.#consumed = this.cursor;
     this.settle();
     this.#discarding = true;
-    const dataEnd = this.peerEnd >= 0 ? this.peerEnd : this.received;
     const from = this.inProgress ? this.#consumed : this.inbox.endOffset;
-    if (!this.inbox.empty || this.inProgress) this.discardedBytes += dataEnd - Math.max(from, this.acked);
+    const waiting = !this.inbox.empty || this.inProgress || this.received > this.available;
+    if (waiting) this.discardedBytes += this.#dataEnd(this.received) - Math.max(from, this.acked);
     this.inbox.clear();
+    this.withheld?.clear();
   }
 
   get discarding(): boolean {
     return this.#discarding;
+  }
+
+  /** Bytes of the stream below an offset: END takes one and has none. */
+  #dataEnd(offset: number): number {
+    return this.peerEnd >= 0 && offset > this.peerEnd ? this.peerEnd : offset;
   }
 
   #passOver(): void {
@@ -154,7 +205,7 @@ export class Inbound<Message> {
 
   /** END behind half a message: no more of it will come. */
   get #truncated(): SessionError | null {
-    if (this.peerEnd < 0 || this.#discarding || this.inbox.decoder.residueBytes === 0) return null;
+    if (this.peerEnd < 0 || this.available <= this.peerEnd || this.#discarding || this.inbox.decoder.residueBytes === 0) return null;
     return new SessionError('ERR_TRUNCATED', `the stream ended with ${this.inbox.decoder.residueBytes} bytes of an unfinished message`);
   }
 }

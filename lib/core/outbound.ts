@@ -3,7 +3,7 @@
 import { SessionError } from '../errors.ts';
 import type { Decoder, Encoder, Framing, FramingLimits, RangeSink } from '../framing/framing.ts';
 import { Egress } from './egress.ts';
-import { ACK_FRAME_BYTES, DATA_HEADER_BYTES, Frame, MAX_DATA_BYTES, putAck, putDataHeader, putU64Frame } from './wire.ts';
+import { ACK_FRAME_BYTES, DATA_HEADER_BYTES, Frame, MAX_DATA_BYTES, putAck, putDataHeader, putU64Frame, ticketHeader } from './wire.ts';
 
 export interface OutboundLimits extends FramingLimits {
   readonly outboxHighWater: number;
@@ -11,6 +11,13 @@ export interface OutboundLimits extends FramingLimits {
   readonly replaySegments: number;
   /** In development: notice when a lent payload was changed before it was acked. */
   readonly checkLent?: boolean;
+}
+
+/** State of this side, sealed for the peer to keep. */
+export interface SealedTicket {
+  /** End of the outputs that it covers; END counts one. */
+  readonly covered: number;
+  readonly bytes: Buffer;
 }
 
 export class Outbound<Message> {
@@ -30,6 +37,10 @@ export class Outbound<Message> {
   peerLimit: number;
   /** What lies behind waits for a record that holds it. Infinity: nothing is recorded. */
   released: number = Infinity;
+  /** send() takes nothing that would end behind: what one ticket covers must fit the window. */
+  stepEnd: number = Infinity;
+  /** Stands in the stream behind the last byte that it covers; null: none is due. */
+  ticket: SealedTicket | null = null;
   /** Offset of our END; -1 before end(). */
   fin = -1;
   /** Bytes written again after a circuit change. */
@@ -42,6 +53,8 @@ export class Outbound<Message> {
   spoilt = false;
   /** send() returned false and the application waits for room. */
   needDrain = false;
+  // Where this process began: one that goes on from a ticket has nothing of what the peer holds and has not consumed.
+  #floor = 0;
   // Up to this offset no limit is near. It only ever lags behind: `sent` and the base move forward.
   #ample = 0;
 
@@ -54,6 +67,7 @@ export class Outbound<Message> {
 
   /** A fresh one goes on where another process was. */
   restore(base: number, sent: number, peerLimit: number): void {
+    this.#floor = base;
     this.cursor = base;
     this.sent = sent;
     this.peerAcked = base;
@@ -116,7 +130,7 @@ export class Outbound<Message> {
 
   /** True when this circuit can carry something now. */
   get pending(): boolean {
-    return this.finDue || this.sendableBytes > 0;
+    return this.finDue || this.sendableBytes > 0 || this.#ticketDue;
   }
 
   /** Encodes one message into the stream. Throws with nothing taken. @returns false when the application should wait for drain. */
@@ -180,6 +194,7 @@ export class Outbound<Message> {
   /** A circuit begins at the offset that the peer has received. */
   rewind(offset: number): void {
     this.cursor = offset;
+    this.ticket = null;
     this.syncOut = -1;
   }
 
@@ -270,9 +285,25 @@ export class Outbound<Message> {
     return this.fin >= 0 && this.cursor === this.fin && this.released > this.fin;
   }
 
-  /** END has been written to this circuit. */
-  finWritten(): void {
-    this.#advance(1);
+  /** Pushes what stands behind the DATA so far: END, and a ticket. @returns bytes pushed */
+  putMarks(out: Buffer[]): number {
+    let bytes = 0;
+    if (this.finDue) {
+      const end = Buffer.allocUnsafe(END_FRAME_BYTES);
+      bytes += putU64Frame(end, 0, Frame.END, this.fin);
+      out.push(end);
+      this.#advance(1);
+    }
+    if (!this.#ticketDue) return bytes;
+    const { covered, bytes: ticket } = this.ticket as SealedTicket;
+    const header = ticketHeader(covered, ticket.length);
+    out.push(header, ticket);
+    this.ticket = null;
+    return bytes + header.length + ticket.length;
+  }
+
+  get #ticketDue(): boolean {
+    return this.ticket !== null && this.cursor >= this.ticket.covered;
   }
 
   /** What the peer has not acked. Its messages are cut when they are asked for: there may be millions, and most errors are only logged. */
@@ -295,21 +326,17 @@ export class Outbound<Message> {
   #admit(before: number, after: number): boolean {
     const limits = this.#limits;
     const { base } = this.egress.replay;
-    if (after - base > limits.outboxHardCap || after - before > this.peerWindow || after > Number.MAX_SAFE_INTEGER - 1)
-      this.#refuse(before, after);
-    this.#ample = Math.min(
-      this.sent + limits.outboxHighWater,
-      base + limits.outboxHardCap / 2,
-      base + this.peerWindow,
-      Number.MAX_SAFE_INTEGER - 1,
-    );
+    const most = Math.min(Number.MAX_SAFE_INTEGER - 1, this.stepEnd);
+    if (after - base > limits.outboxHardCap || after - before > this.peerWindow || after > most) this.#refuse(before, after);
+    this.#ample = Math.min(most, this.sent + limits.outboxHighWater, base + limits.outboxHardCap / 2, base + this.peerWindow);
     if (after - this.sent > limits.outboxHighWater || (after - base) * 2 > limits.outboxHardCap) this.needDrain = true;
     return !this.needDrain;
   }
 
   /** Offset behind the last byte that the peer has consumed, without END. */
   get #ackedData(): number {
-    return this.fin >= 0 && this.peerAcked > this.fin ? this.fin : this.peerAcked;
+    const acked = this.fin >= 0 && this.peerAcked > this.fin ? this.fin : this.peerAcked;
+    return acked > this.#floor ? acked : this.#floor;
   }
 
   /** Everything written before is acked. */
@@ -333,6 +360,10 @@ export class Outbound<Message> {
       throw new SessionError('ERR_MESSAGE_TOO_LARGE', `a message of ${bytes} bytes does not fit the peer's window of ${this.peerWindow}`);
     }
     if (after > Number.MAX_SAFE_INTEGER - 1) throw new SessionError('ERR_EXHAUSTED', `offset ${before} plus ${bytes} bytes`);
+    if (after > this.stepEnd) {
+      const what = `${bytes} bytes, and what else is sent between two boundaries, must fit half of the peer's window of ${this.peerWindow}`;
+      throw new SessionError(bytes * 2 > this.peerWindow ? 'ERR_MESSAGE_TOO_LARGE' : 'ERR_BUFFER_FULL', what);
+    }
     this.needDrain = true;
     throw new SessionError(
       'ERR_BUFFER_FULL',

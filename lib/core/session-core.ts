@@ -13,18 +13,8 @@ import { Outbound } from './outbound.ts';
 import { judgePositions } from './resume.ts';
 import { Rtt } from './rtt.ts';
 import { type CoreInput, type CoreState, next } from './state.ts';
-import { closeError, knownCloseCode } from './verdict.ts';
-import {
-  CloseCode,
-  DrainFlag,
-  FIRST_IGNORABLE_FRAME,
-  Frame,
-  MAX_EARLY_DATA_BYTES,
-  putU64Frame,
-  readU16,
-  readU32,
-  readU64,
-} from './wire.ts';
+import { closeError, knownCloseCode, unreadError } from './verdict.ts';
+import { CloseCode, DrainFlag, FIRST_IGNORABLE_FRAME, Frame, MAX_EARLY_DATA_BYTES, readU16, readU32, readU64 } from './wire.ts';
 
 export interface CoreLimits {
   readonly messageBytes: number;
@@ -47,6 +37,8 @@ export interface CoreTerms {
   readonly peerWindow: number;
   readonly heartbeatMs: number;
   readonly holdMs: number;
+  /** Largest ticket that the accepting side writes. Default 0: it writes none. */
+  readonly ticketBytes?: number;
 }
 
 /** This many protocol errors in a row, with no byte of progress between, end the session. */
@@ -56,6 +48,7 @@ export class SessionCore<Message> implements FrameSink {
   readonly role: 'dial' | 'accept';
   readonly framing: Framing<Message>;
   readonly limits: CoreLimits;
+  readonly ticketBytes: number;
   readonly inbound: Inbound<Message>;
   readonly outbound: Outbound<Message>;
   readonly rtt: Rtt = new Rtt();
@@ -105,9 +98,10 @@ export class SessionCore<Message> implements FrameSink {
     this.limits = limits;
     this.holdMs = terms.holdMs;
     this.#holdExtraMs = holdExtraMs;
-    this.inbound = new Inbound(framing.decoder(limits), terms.window);
+    this.ticketBytes = terms.ticketBytes ?? 0;
+    this.inbound = new Inbound(framing.decoder(limits), terms.window, this.#takesTickets);
     this.outbound = new Outbound(framing, limits, terms.peerWindow);
-    this.#reader = new FrameReader(this);
+    this.#reader = new FrameReader(this, this.#takesTickets ? this.ticketBytes : 0);
     this.#live = new Liveness(terms.heartbeatMs, limits.writeStallMs);
     this.#control = new Control(this.inbound, this.outbound, this.rtt);
   }
@@ -130,6 +124,10 @@ export class SessionCore<Message> implements FrameSink {
 
   get deadlines(): Deadlines {
     return this.#live;
+  }
+
+  get #takesTickets(): boolean {
+    return this.role === 'dial' && this.ticketBytes > 0;
   }
 
   get heartbeatMs(): number {
@@ -156,7 +154,8 @@ export class SessionCore<Message> implements FrameSink {
     this.#enter('circuitUp');
     this.circuit++;
     this.#fault = null;
-    this.#reader = new FrameReader(this);
+    this.#reader = new FrameReader(this, this.#takesTickets ? this.ticketBytes : 0);
+    this.inbound.dropUncovered();
     const outbound = this.outbound;
     outbound.rewind(Math.max(theirs.received, from));
     this.applyFinals(theirs, false);
@@ -220,7 +219,7 @@ export class SessionCore<Message> implements FrameSink {
 
   /** Positions for RESUME and RESUMED, as of this instant. */
   positions(sent: number = this.outbound.sent): Positions {
-    const { received, acked, limit } = this.inbound;
+    const { available: received, acked, limit } = this.inbound;
     return { received, acked, limit, base: this.outbound.base, sent };
   }
 
@@ -304,6 +303,8 @@ export class SessionCore<Message> implements FrameSink {
         if (length !== 8) return `F-5: a PONG of ${length} bytes`;
         this.rtt.pong(readU32(bytes, start + 4), this.#live.heardMs);
         return this.#charge();
+      case Frame.TICKET:
+        return this.inbound.cover(bytes, start, length);
       case Frame.CLOSE:
         return this.#onClose(bytes, start, length);
       case Frame.DRAIN:
@@ -540,7 +541,8 @@ export class SessionCore<Message> implements FrameSink {
     if (outbound.spoilt)
       this.fail(CloseCode.APPLICATION, new SessionError('ERR_APPLICATION', 'a payload lent to send() was changed before it was acked'));
     // Behind all DATA, or not yet: END waits for the last byte, and CLOSE is only due when nothing else is.
-    bytes += control.putTail(out, open);
+    if (open) bytes += outbound.putMarks(out);
+    bytes += control.putTail(out);
     if (bytes > 0) this.#live.wroteMs = now;
     return bytes;
   }
@@ -584,17 +586,4 @@ export class SessionCore<Message> implements FrameSink {
     if (to === undefined) throw new Error(`no transition for ${input} in ${this.#state}`);
     this.#state = to;
   }
-}
-
-/** @param confirmed the peer has read everything from here: then only this side left bytes unread */
-function unreadError(bytes: number, confirmed: boolean): SessionError {
-  if (confirmed) return new SessionError('ERR_UNREAD', `${bytes} bytes were not read`);
-  return new SessionError('ERR_PEER_UNREAD', `neither end reads, here ${bytes} bytes are left`);
-}
-
-/** Written to the circuit that a newer one replaced; the core itself has moved on. */
-export function supersededFrame(generation: number): Buffer {
-  const frame = Buffer.allocUnsafe(12);
-  putU64Frame(frame, 0, Frame.SUPERSEDED, generation);
-  return frame;
 }

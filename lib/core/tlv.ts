@@ -12,6 +12,7 @@ import {
   MAGIC,
   MAX_FLIGHT_BODY_BYTES,
   MAX_FRAMING_NAME_BYTES,
+  MAX_INLINE_TICKET_BYTES,
   MAX_REASON_BYTES,
   MAX_VERSIONS,
   NONCE_BYTES,
@@ -22,6 +23,7 @@ import {
   readU64,
   SESSION_ID_BYTES,
   Tag,
+  TICKET_NOTICE_BYTES,
   TLV_HEADER_BYTES,
   VERSION,
   writeU16,
@@ -81,9 +83,9 @@ export class Fields {
       if (end > bytes.length) throw broken('H-7', `a TLV of ${kindName(kind)} reaches beyond its body`);
       const tag = bytes[at] as number;
       if (tag <= last && tag !== Tag.MAC) throw broken('H-8', `tag 0x${hex(tag)} behind 0x${hex(last)} in ${kindName(kind)}`);
-      if (tag < FIRST_IGNORABLE_TAG) {
-        const field = layout.find((candidate) => candidate.tag === tag);
-        if (field === undefined) throw misplaced(tag, kind);
+      const field = layout.find((candidate) => candidate.tag === tag);
+      if (field === undefined && tag < FIRST_IGNORABLE_TAG) throw misplaced(tag, kind);
+      if (field !== undefined) {
         const length = end - start;
         if (length < field.least || length > field.most) throw broken('H-11', `${tagName(tag)} of ${length} bytes in ${kindName(kind)}`);
         this.#values.set(tag, bytes.subarray(start, end));
@@ -158,14 +160,16 @@ const highestVersion = must(Tag.MAX_VERSION, 1);
 const generation = must(Tag.GENERATION, 8);
 const instance = must(Tag.INSTANCE, 8);
 const positions = must(Tag.POSITIONS, POSITIONS_BYTES);
-const ticket = may(Tag.TICKET, 1, MAX_FLIGHT_BODY_BYTES);
+const ticket = may(Tag.TICKET, 1, MAX_INLINE_TICKET_BYTES);
+const ticketFollows = may(Tag.TICKET_FOLLOWS, TICKET_NOTICE_BYTES);
+const tickets = may(Tag.TICKETS, 4);
 const mac = must(Tag.MAC, MAC_BYTES);
 
 // The table of PROTOCOL.md §3: which TLV stands in which flight, and how long its value is.
 const layouts: ReadonlyMap<number, readonly Field[]> = new Map<number, readonly Field[]>([
-  [Kind.OPEN, [nonce, keyMethods, publicKey, framing, window, heartbeat, hold, credentials, metadata, highestVersion]],
-  [Kind.OPENED, [nonce, keyMethods, publicKey, window, heartbeat, hold, mac]],
-  [Kind.RESUME, [nonce, credentials, highestVersion, generation, instance, positions, ticket, mac]],
+  [Kind.OPEN, [nonce, keyMethods, publicKey, framing, window, heartbeat, hold, credentials, metadata, highestVersion, tickets]],
+  [Kind.OPENED, [nonce, keyMethods, publicKey, window, heartbeat, hold, tickets, mac]],
+  [Kind.RESUME, [nonce, credentials, highestVersion, generation, instance, positions, ticket, ticketFollows, mac]],
   [Kind.RESUMED, [nonce, heartbeat, hold, generation, positions, mac]],
   [Kind.CHALLENGE, [must(Tag.NONCE, CHALLENGE_BYTES)]],
   [

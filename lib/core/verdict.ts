@@ -60,3 +60,9 @@ export function rejectError(code: RejectCode, cause: CloseCode | undefined, reas
 export function isRetry(code: RejectCode): boolean {
   return code === RejectCode.BUSY || code === RejectCode.DRAINING || code === RejectCode.RETRY_LATER;
 }
+
+/** @param confirmed the peer has read everything from here: then only this side left bytes unread */
+export function unreadError(bytes: number, confirmed: boolean): SessionError {
+  if (confirmed) return new SessionError('ERR_UNREAD', `${bytes} bytes were not read`);
+  return new SessionError('ERR_PEER_UNREAD', `neither end reads, here ${bytes} bytes are left`);
+}

@@ -23,6 +23,13 @@ export const MAX_FRAMING_NAME_BYTES = 64;
 export const MAX_VERSIONS = 16;
 /** Reason of REJECTED and CLOSE, UTF-8. */
 export const MAX_REASON_BYTES = 256;
+/** A ticket up to this size rides in RESUME; a larger one follows it as a frame. */
+export const MAX_INLINE_TICKET_BYTES = 6_144;
+export const MAX_TICKET_BYTES = 73_728;
+/** In front of a ticket in its frame: the offset up to which it covers the stream. */
+export const TICKET_HEADER_BYTES = 8;
+/** What RESUME says of a ticket that follows it: length u32 and SHA-256. */
+export const TICKET_NOTICE_BYTES = 36;
 /** DATA and END frames behind a RESUME, headers included. */
 export const MAX_EARLY_DATA_BYTES = 14_336;
 
@@ -57,7 +64,10 @@ export const Tag = {
   VERSIONS: 0x11,
   CAUSE: 0x12,
   REASON: 0x13,
+  TICKET_FOLLOWS: 0x14,
   MAC: 0x7f,
+  /** Ignorable: an accepting side that does not know it keeps no tickets. */
+  TICKETS: 0xa0,
 } as const;
 
 /** TLV tags from here on are skipped when unknown; others make the flight invalid. */
@@ -199,6 +209,20 @@ export function putU64Frame(out: Uint8Array, at: number, type: number, value: nu
   putFrameHeader(out, at, type, 8);
   writeU64(out, at + 4, value);
   return at + 12;
+}
+
+/** Written to the circuit that a newer one replaced. */
+export function supersededFrame(generation: number): Buffer {
+  const frame = Buffer.allocUnsafe(12);
+  putU64Frame(frame, 0, Frame.SUPERSEDED, generation);
+  return frame;
+}
+
+/** What stands in front of a ticket of so many bytes in its frame. */
+export function ticketHeader(covered: number, length: number): Buffer {
+  const header = Buffer.allocUnsafe(FRAME_HEADER_BYTES + TICKET_HEADER_BYTES);
+  writeU64(header, putFrameHeader(header, 0, Frame.TICKET, TICKET_HEADER_BYTES + length), covered);
+  return header;
 }
 
 /** PING, PONG, PROOF, CONFIRM and CLOSE: a body copied as it is. */

@@ -111,14 +111,14 @@ export class Bond {
 }
 
 /** @throws SessionError ERR_INVALID_OPTION where these cannot be stored together; then nothing has changed */
-export function bondOf(first: Bonded, others: readonly (Bonded | null)[]): Bond {
-  const members = new Set([first]);
-  for (const other of others) {
-    if (other === null || !other.holdsBack || other.store !== first.store)
+export function bondOf(first: Bonded | null, others: readonly (Bonded | null)[]): Bond {
+  const members = new Set<Bonded>();
+  for (const member of [first, ...others]) {
+    if (first === null || member === null || !member.holdsBack || member.store !== first.store)
       throw refused("must be sessions with durability 'commit' and the same store object");
-    members.add(other);
+    members.add(member);
   }
-  if (first.store.commitAll === undefined) throw refused('needs a store that can write several records at one instant: docs/stores.md');
+  if (first?.store.commitAll === undefined) throw refused('needs a store that can write several records at one instant: docs/stores.md');
   return new Bond([...members]);
 }
 

@@ -27,7 +27,6 @@ export interface CommitHost<Message> {
 export interface CommitterOptions {
   readonly store: Store;
   readonly id: string;
-  /** Name of this process. */
   readonly owner: string;
   readonly identity: Buffer;
   /** commit: acks and outputs wait for the record. detach: written only while no circuit carries the session. */
@@ -49,6 +48,7 @@ const REMOVE_TRIES = 10;
 const CLEAN_POLL_MS = 20;
 
 export class Committer<Message> implements Bonded {
+  readonly kind = 'record' as const;
   readonly #host: CommitHost<Message>;
   readonly #options: CommitterOptions;
   #claim: Claim | null = null;

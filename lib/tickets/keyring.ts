@@ -51,6 +51,15 @@ export class Keyring {
     this.#secrets = parseSecrets(secrets);
   }
 
+  /** Largest ticket. */
+  get ticketBytes(): number {
+    return this.#options.ticketBytes;
+  }
+
+  get lifetimeMs(): number {
+    return this.#options.lifetimeMs;
+  }
+
   /** Public names of the secrets, the sealing one first: two nodes with the same list agree. Safe to log. */
   get keyIds(): readonly string[] {
     return [...this.#secrets.keys()];

@@ -77,6 +77,7 @@ function resume(sessionId: Buffer, random: Random): Buffer {
     nonce: random.bytes(16),
     credentials: undefined,
     ticket: undefined,
+    ticketFollows: undefined,
     maxVersion: 1,
   });
   bytes.set(random.bytes(16), bytes.length - 16);

@@ -199,10 +199,10 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: 'lib/core/session-core.ts',
-        find: code('    this.#fault = null;', '    this.#reader = new FrameReader(this);'),
+        find: code('    this.#fault = null;', '    this.#reader = new FrameReader(this, this.#takesTickets ? this.ticketBytes : 0);'),
         replace: code(
           '    this.#fault = null;',
-          '    this.#reader = new FrameReader(this);',
+          '    this.#reader = new FrameReader(this, this.#takesTickets ? this.ticketBytes : 0);',
           '    this.inbound.inbox.decoder = this.framing.decoder(this.limits);',
         ),
       },
@@ -214,7 +214,7 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: 'lib/core/session-core.ts',
-        find: code('    this.#fault = null;', '    this.#reader = new FrameReader(this);'),
+        find: code('    this.#fault = null;', '    this.#reader = new FrameReader(this, this.#takesTickets ? this.ticketBytes : 0);'),
         replace: '    this.#fault = null;',
       },
       {

@@ -106,7 +106,7 @@ export const durableCanaries: readonly Canary[] = [
     edits: [
       {
         file: 'lib/dialer.ts',
-        find: 'if (durable === null || this.#reserved > core.generation) return this.#connect();',
+        find: "if (durable?.kind !== 'record' || this.#reserved > core.generation) return this.#connect();",
         replace: 'return this.#connect();',
       },
     ],

@@ -47,6 +47,7 @@ const open: Unsealed<OpenFlight> = {
   credentials: Buffer.from('token'),
   metadata: undefined,
   maxVersion: 1,
+  ticketBytes: 0,
 };
 const opened: Unsealed<OpenedFlight> = {
   node: 7,
@@ -57,6 +58,7 @@ const opened: Unsealed<OpenedFlight> = {
   window: 65_536,
   heartbeatMs: 15_000,
   holdMs: 300_000,
+  ticketBytes: 0,
 };
 const resume: Unsealed<ResumeFlight> = {
   node: 7,
@@ -67,6 +69,7 @@ const resume: Unsealed<ResumeFlight> = {
   nonce,
   credentials: undefined,
   ticket: undefined,
+  ticketFollows: undefined,
   maxVersion: 1,
 };
 const resumed: Unsealed<ResumedFlight> = { node: 7, sessionId, generation: 3, positions, nonce, heartbeatMs: 15_000, holdMs: 300_000 };
@@ -116,6 +119,7 @@ const anyOpen: fc.Arbitrary<Unsealed<OpenFlight>> = fc
     credentials: optional(bytes(0, 300)),
     metadata: optional(bytes(0, 300)),
     maxVersion: version,
+    ticketBytes: u32,
   })
   .map((flight) => ({ ...flight, publicKey: (flight.keyMethods & KeyMethod.X25519) !== 0 ? flight.publicKey : undefined }));
 
@@ -129,6 +133,7 @@ const anyOpened: fc.Arbitrary<Unsealed<OpenedFlight>> = fc
     window: some32,
     heartbeatMs: some32,
     holdMs: u32,
+    ticketBytes: u32,
   })
   .map((flight) => ({ ...flight, publicKey: (flight.keyMethods & KeyMethod.X25519) !== 0 ? flight.publicKey : undefined }));
 
@@ -142,9 +147,11 @@ const anyResume: fc.Arbitrary<Unsealed<ResumeFlight>> = fc
     nonce: bytes(16),
     credentials: optional(bytes(0, 300)),
     ticket: optional(bytes(1, 6144)),
+    ticketFollows: optional(fc.record({ length: fc.integer({ min: 6145, max: 73_728 }), digest: bytes(32) })),
     maxVersion: version,
   })
-  .map((flight) => ({ ...flight, instance: 1 + (flight.instance % flight.generation) }));
+  .map((flight) => ({ ...flight, instance: 1 + (flight.instance % flight.generation) }))
+  .map((flight) => (flight.ticket === undefined ? flight : { ...flight, ticketFollows: undefined }));
 
 const anyResumed: fc.Arbitrary<Unsealed<ResumedFlight>> = fc.record({
   node: u8,
@@ -460,8 +467,18 @@ describe('handshake: form', () => {
       expect(decodeFlight(insert(0xff))).to.deep.equal(decodeFlight(flight));
       const code: SessionErrorCode = name === 'OPEN' || name === 'RESUME' ? 'ERR_UNSUPPORTED' : 'ERR_PROTOCOL';
       const zero = withTlvs(flight, (list) => [[0, Buffer.alloc(0)], ...list]);
-      for (const unknown of [insert(0x14), insert(0x7e), zero]) expectCode(code, '(H-10)', () => decodeFlight(unknown));
+      for (const unknown of [insert(0x15), insert(0x7e), zero]) expectCode(code, '(H-10)', () => decodeFlight(unknown));
     }
+  });
+
+  it('H-22: refuses two tickets in one RESUME, and one that follows although it would fit', () => {
+    const digest = Buffer.alloc(32, 1);
+    const follows = encodeResume({ ...resume, ticketFollows: { length: 6145, digest } });
+    expect((decodeFlight(follows) as ResumeFlight).ticketFollows).to.deep.equal({ length: 6145, digest });
+    expectRule('H-22', encodeResume({ ...resume, ticketFollows: { length: 6144, digest } }));
+    expectRule('H-22', encodeResume({ ...resume, ticketFollows: { length: 73_729, digest } }));
+    expectRule('H-22', encodeResume({ ...resume, ticket: Buffer.of(1), ticketFollows: { length: 6145, digest } }));
+    expectRule('H-16', withValue(encodeOpen({ ...open, ticketBytes: 9 }), Tag.TICKETS, Buffer.alloc(4)));
   });
 
   it('H-10: refuses a known tag in a flight where it has no place', () => {

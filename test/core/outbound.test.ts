@@ -128,7 +128,7 @@ describe('outbound', () => {
     outbound.fin = outbound.egress.end;
     expect(outbound.end).to.equal(Number.MAX_SAFE_INTEGER);
     expect(outbound.finDue).to.equal(true);
-    outbound.finWritten();
+    outbound.putMarks([]);
     expect(outbound.ack(Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER - 1, true, 1)).to.equal(null);
     expect(outbound.finAcked).to.equal(true);
   });
@@ -260,7 +260,7 @@ describe('outbound', () => {
     outbound.confirm(2, true, 1);
     expect(outbound.unconfirmed(lines().decoder({ messageBytes }))).to.deep.equal({ messages: ['b', 'c'], bytes: 4 });
     outbound.fin = 6;
-    outbound.finWritten();
+    outbound.putMarks([]);
     outbound.confirm(7, true, 1);
     expect(outbound.unconfirmed(lines().decoder({ messageBytes }))).to.deep.equal({ messages: [], bytes: 0 });
   });
@@ -316,7 +316,7 @@ describe('outbound', () => {
     outbound.send('a', false);
     outbound.fin = outbound.dataEnd;
     carry(outbound);
-    outbound.finWritten();
+    outbound.putMarks([]);
     outbound.ack(3, 1000, true, 1);
     outbound.rest();
     expect([outbound.base, outbound.dataEnd, outbound.end, outbound.finAcked, outbound.pending]).to.deep.equal([2, 2, 3, true, false]);

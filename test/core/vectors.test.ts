@@ -29,7 +29,7 @@ function printed(): Vectors {
 
 /** Flights by name: kind, and for those with a mac its label and the flights in front. */
 const flights: ReadonlyArray<readonly [group: string, name: string, kind: Kind, label?: MacLabel, earlier?: readonly string[]]> = [
-  ...(['A', 'B', 'C'] as const).flatMap(
+  ...(['A', 'B', 'C', 'D'] as const).flatMap(
     (group) =>
       [
         [group, 'open', Kind.OPEN],
@@ -45,6 +45,8 @@ const flights: ReadonlyArray<readonly [group: string, name: string, kind: Kind, 
   ['B', 'resume', Kind.RESUME, 'resume', []],
   ['B', 'resumed', Kind.RESUMED, 'resumed', ['resume']],
   ['B', 'rejectedTakenOver', Kind.REJECTED, 'rejected', ['resume']],
+  ['D', 'resume', Kind.RESUME, 'resume', []],
+  ['D', 'resumeAnnouncing', Kind.RESUME, 'resume', []],
   ['rejected', 'busy', Kind.REJECTED],
   ['rejected', 'version', Kind.REJECTED],
   ['rejected', 'keyMethod', Kind.REJECTED],
@@ -52,7 +54,7 @@ const flights: ReadonlyArray<readonly [group: string, name: string, kind: Kind, 
 ];
 
 const keysOf = (group: string): SessionKeys => SessionKeys.from(Buffer.concat([bytes(group, 'clientKey'), bytes(group, 'serverKey')]));
-const bindingOf = (group: string): Buffer | undefined => (group === 'A' ? undefined : given.binding);
+const bindingOf = (group: string): Buffer | undefined => (group === 'A' || group === 'D' ? undefined : given.binding);
 
 describe('vectors', () => {
   it('are what the code computes from their inputs', () => {
@@ -81,7 +83,7 @@ describe('vectors', () => {
       const parts = earlier.map((other) => bytes(group, other));
       expect(keysOf(group).verify(label, parts, bindingOf(group), bytes(group, name).subarray(4)), `${group}.${name}`).to.equal(true);
     };
-    for (const group of ['A', 'B', 'C']) check(group, 'confirm', 'confirm', ['open', 'opened']);
+    for (const group of ['A', 'B', 'C', 'D']) check(group, 'confirm', 'confirm', ['open', 'opened']);
     check('A', 'proof', 'proof', ['resume', 'challenge']);
   });
 
@@ -97,7 +99,7 @@ describe('vectors', () => {
     const sources = readdirSync(lib, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
     const texts = [protocol, ...sources.map((file) => readFileSync(new URL(file, lib), 'utf8'))];
     // Letters of rules only, so that SHA-256, UTF-8 and ranges in regular expressions stay out.
-    const named = texts.flatMap((text) => text.match(/(?<![\w-])[TOHKRXFSACLDBVZ]-\d+(?![\w-])/g) ?? []);
+    const named = texts.flatMap((text) => text.match(/(?<![\w-])[TOHKRXEFSACLDBVZ]-\d+(?![\w-])/g) ?? []);
     expect(named).to.include('F-3').and.to.include('H-20');
     expect(named.filter((rule) => !rules.includes(rule))).to.deep.equal([]);
   });
@@ -107,8 +109,7 @@ describe('vectors', () => {
     expect([...kinds].sort()).to.deep.equal(Object.values(Kind).sort());
     const all = [...Object.keys(groupOf('frames')).map((name) => bytes('frames', name)), bytes('A', 'confirm'), bytes('A', 'proof')];
     const types = new Set(all.map((frame) => frame[0]));
-    // TICKET is reserved in this version and has no layout yet.
-    const due = [...Object.values(Frame).filter((type) => type !== Frame.TICKET), FIRST_IGNORABLE_FRAME];
+    const due = [...Object.values(Frame), FIRST_IGNORABLE_FRAME];
     expect([...types].sort()).to.deep.equal(due.sort());
   });
 

@@ -11,6 +11,7 @@ import {
   macInput,
   type Positions,
   type RejectedFlight,
+  type ResumeFlight,
   setMac,
 } from '../../lib/core/handshake.ts';
 import {
@@ -23,6 +24,7 @@ import {
   putDataHeader,
   putU64Frame,
   RejectCode,
+  ticketHeader,
   writeU16,
   writeU32,
   writeU64,
@@ -61,6 +63,8 @@ export const given: Readonly<Record<GivenName, Buffer>> = {
 };
 
 const WINDOW = 2_097_152;
+// To all but its server a ticket is bytes.
+const TICKET = Buffer.from('a ticket, opaque');
 // The dialing side has sent "hello\nworld\n", the first line of it was consumed; it has received and consumed four bytes.
 const dialPositions: Positions = { received: 4, acked: 4, limit: WINDOW + 4, base: 6, sent: 12 };
 const acceptPositions: Positions = { received: 6, acked: 6, limit: WINDOW + 6, base: 4, sent: 4 };
@@ -74,6 +78,7 @@ export function buildVectors(): Vectors {
     A: caseA(),
     B: caseB(),
     C: caseC(),
+    D: caseD(),
     rejected: unsealedRejections(),
     frames: frames(),
   };
@@ -131,6 +136,22 @@ function caseC(): Record<string, string> {
   return hexed({ open, opened, ...steps, confirm: bytesFrame(Frame.CONFIRM, keys.mac('confirm', [open, opened], given.binding)) });
 }
 
+/** A server that keeps its sessions with their clients: the tickets of a RESUME, within it and behind it. */
+function caseD(): Record<string, string> {
+  const { open, opened, keys, steps } = opening(KeyMethod.X25519, undefined, undefined, 73_728);
+  const large = Buffer.alloc(6145, 0x5a);
+  const ticketFollows = { length: large.length, digest: createHash('sha256').update(large).digest() };
+  return hexed({
+    open,
+    opened,
+    ...steps,
+    confirm: bytesFrame(Frame.CONFIRM, keys.mac('confirm', [open, opened], undefined)),
+    resume: sealed(keys, 'resume', [], resumeFlight({ ticket: TICKET }), undefined),
+    resumeAnnouncing: sealed(keys, 'resume', [], resumeFlight({ ticketFollows }), undefined),
+    ticketHeader: ticketHeader(4, large.length),
+  });
+}
+
 interface Opening {
   readonly open: Buffer;
   readonly opened: Buffer;
@@ -138,7 +159,7 @@ interface Opening {
   readonly steps: Record<string, Buffer>;
 }
 
-function opening(keyMethods: number, exporter: Buffer | undefined, psk: Buffer | undefined): Opening {
+function opening(keyMethods: number, exporter: Buffer | undefined, psk: Buffer | undefined, ticketBytes: number = 0): Opening {
   const x25519 = (keyMethods & KeyMethod.X25519) !== 0;
   const dial = privateKey(given.dialPrivate);
   const accept = privateKey(given.acceptPrivate);
@@ -154,6 +175,7 @@ function opening(keyMethods: number, exporter: Buffer | undefined, psk: Buffer |
     credentials: exporter === undefined ? undefined : Buffer.from('token-1'),
     metadata: Buffer.from('{"app":"demo"}'),
     maxVersion: 1,
+    ticketBytes,
   });
   const opened = encodeOpened({
     node: 7,
@@ -164,6 +186,7 @@ function opening(keyMethods: number, exporter: Buffer | undefined, psk: Buffer |
     window: WINDOW,
     heartbeatMs: 15_000,
     holdMs: 300_000,
+    ticketBytes,
   });
   const shared = x25519 ? sharedSecret(dial, publicKey(accept)) : undefined;
   const keys = deriveKeys({ openBytes: open, openedBytes: opened, exporter, shared, psk });
@@ -181,7 +204,7 @@ function opening(keyMethods: number, exporter: Buffer | undefined, psk: Buffer |
   return { open, opened, keys, steps: { ...(shared === undefined ? {} : { shared }), salt, ikm, root, clientKey, serverKey } };
 }
 
-function resumeFlight(): Buffer {
+function resumeFlight(shown: Partial<Pick<ResumeFlight, 'ticket' | 'ticketFollows'>> = {}): Buffer {
   return encodeResume({
     node: 7,
     sessionId: given.sessionId,
@@ -191,6 +214,8 @@ function resumeFlight(): Buffer {
     nonce: given.resumeNonce,
     credentials: undefined,
     ticket: undefined,
+    ticketFollows: undefined,
+    ...shown,
     maxVersion: 1,
   });
 }
@@ -259,6 +284,7 @@ function frames(): Record<string, string> {
     ),
     superseded: u64(Frame.SUPERSEDED, 3),
     discard: u64(Frame.DISCARD, 17),
+    ticket: Buffer.concat([ticketHeader(4, TICKET.length), TICKET]),
     ignorable: bytesFrame(0x80, Buffer.from('news')),
   });
 }

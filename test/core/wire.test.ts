@@ -23,6 +23,10 @@ describe('wire', () => {
     expect(wire.MAX_FRAMING_NAME_BYTES).to.equal(64);
     expect(wire.MAX_REASON_BYTES).to.equal(256);
     expect(wire.MAX_VERSIONS).to.equal(16);
+    expect(wire.MAX_INLINE_TICKET_BYTES).to.equal(6_144);
+    expect(wire.MAX_TICKET_BYTES).to.equal(73_728);
+    expect(wire.TICKET_HEADER_BYTES).to.equal(8);
+    expect(wire.TICKET_NOTICE_BYTES).to.equal(36);
     expect(wire.MAX_EARLY_DATA_BYTES).to.equal(14_336);
     expect(wire.FIRST_IGNORABLE_TAG).to.equal(0x80);
     expect(wire.Kind).to.deep.equal({ OPEN: 0x01, RESUME: 0x02, OPENED: 0x81, RESUMED: 0x82, CHALLENGE: 0x83, REJECTED: 0x8f });
@@ -46,7 +50,9 @@ describe('wire', () => {
       VERSIONS: 0x11,
       CAUSE: 0x12,
       REASON: 0x13,
+      TICKET_FOLLOWS: 0x14,
       MAC: 0x7f,
+      TICKETS: 0xa0,
     });
     expect(wire.KeyMethod).to.deep.equal({ EXPORTER: 1, X25519: 2, PSK: 4 });
     expect(wire.RejectCode).to.deep.equal({

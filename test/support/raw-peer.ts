@@ -177,6 +177,7 @@ export function openFlight(fields: OpenFields, publicKey: Buffer): Buffer {
     credentials: undefined,
     metadata: undefined,
     maxVersion: 1,
+    ticketBytes: 0,
     ...rest,
   });
 }
@@ -224,6 +225,7 @@ export function resumeFlight(session: RawSession, fields: ResumeFields): Buffer 
     nonce: processRuntime.randomBytes(16),
     credentials: undefined,
     ticket: undefined,
+    ticketFollows: undefined,
     maxVersion: 1,
   });
   setMac(bytes, session.keys.mac('resume', [macInput(bytes)], undefined));
@@ -288,6 +290,7 @@ export async function answerOpen(peer: RawPeer, fields: Partial<OpenedFlight> & 
     window: 2 * 1024 * 1024,
     heartbeatMs: open.heartbeatMs,
     holdMs: open.holdMs,
+    ticketBytes: 0,
     ...rest,
   });
   const shared = sharedSecret(pair.privateKey, open.publicKey as Buffer);

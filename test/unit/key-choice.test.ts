@@ -25,6 +25,7 @@ function open(keyMethods: number): OpenFlight {
     credentials: undefined,
     metadata: undefined,
     maxVersion: 1,
+    ticketBytes: 0,
   };
 }
 

@@ -172,7 +172,7 @@ const forms: readonly Case[] = [
   form('H-10, V-5', 'an unknown tag from 0x80 on without a value', 'opened', { extra: [[0x90, EMPTY]] }),
   form('H-8', 'the same unknown tag from 0x80 on twice', 'ended', { edit: (tlvs) => [...tlvs, [0x90, EMPTY], [0x90, EMPTY]] }),
   form('H-8', 'an unknown tag from 0x80 on in front of lower ones', 'ended', { edit: (tlvs) => [[0x90, EMPTY], ...tlvs] }),
-  ...[0x00, 0x14, 0x40, 0x7e].map(
+  ...[0x00, 0x15, 0x40, 0x7e].map(
     (tag): Case => ({
       ...form('H-10', `unknown tag 0x${tag.toString(16)}`, Reject.UNSUPPORTED, { extra: [[tag, EMPTY]] }),
       should: true,

@@ -117,7 +117,7 @@ const forms: readonly Case[] = [
   taken('H-10, K-6', 'an unknown tag from 0x80 on in front of the MAC', {
     edit: (tlvs) => [...tlvs.slice(0, -1), [0x80, randomBytes(30)], ...tlvs.slice(-1)],
   }),
-  { ...unsupported(0x14), should: true },
+  { ...unsupported(0x15), should: true },
   { ...unsupported(0x7e), should: true },
   taken('H-2', 'node 255', { header: { node: 255 } }),
   taken('§3.1, K-6', 'a reserved byte other than 0', { header: { reserved: 0x55 } }),

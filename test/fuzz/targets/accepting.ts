@@ -202,6 +202,7 @@ function seeds(): Buffer[] {
     credentials: Buffer.from('token'),
     metadata: Buffer.from('{}'),
     maxVersion: 1,
+    ticketBytes: 73_728,
   });
   const resume = encodeResume({
     node: 1,
@@ -212,6 +213,7 @@ function seeds(): Buffer[] {
     nonce: Buffer.alloc(16, 2),
     credentials: undefined,
     ticket: undefined,
+    ticketFollows: undefined,
     maxVersion: 1,
   });
   const early = dataFrame(0, 'hello\n');

@@ -187,6 +187,7 @@ function seeds(): Buffer[] {
     window: 65_536,
     heartbeatMs: 15_000,
     holdMs: 300_000,
+    ticketBytes: 4096,
   });
   const resumed = encodeResumed({
     node: 3,

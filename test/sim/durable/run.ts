@@ -1,16 +1,21 @@
-// `npm run sim:durable -- SEED` replays one seed with its trace. `npm run sim:durable -- SEED COUNT` runs so many from there; `first` stops at the first failure.
+// `npm run sim:durable -- SEED` replays one seed with its trace. `npm run sim:durable -- SEED COUNT` runs so many from there. `first` stops at
+// the first failure; `tickets` is the world without a store.
 
-import { makeDurablePlan, simulateDurable } from './world.ts';
+import { makeDurablePlan, makeTicketPlan, simulateDurable, simulateTickets } from './world.ts';
 
-const [first = '', count = '', stop = ''] = process.argv.slice(2);
+const words = process.argv.slice(2);
+const [first = '', count = ''] = words.filter((word) => /^\d+$/.test(word));
+const tickets = words.includes('tickets');
+const simulate = tickets ? simulateTickets : simulateDurable;
+const command = `npm run sim:durable -- ${tickets ? 'tickets ' : ''}`;
 const seed = Number(first);
-if (first === '' || !Number.isInteger(seed) || !Number.isInteger(Number(count))) {
-  console.log('usage: npm run sim:durable -- SEED [COUNT]');
+if (first === '') {
+  console.log('usage: npm run sim:durable -- [tickets] SEED [COUNT [first]]');
   process.exitCode = 2;
 } else if (count === '') {
-  const { trace, failures, kinds } = await simulateDurable(seed, true);
+  const { trace, failures, kinds } = await simulate(seed, true);
   for (const line of trace) console.log(line);
-  console.log(JSON.stringify(makeDurablePlan(seed)), JSON.stringify(kinds));
+  console.log(JSON.stringify((tickets ? makeTicketPlan : makeDurablePlan)(seed)), JSON.stringify(kinds));
   for (const failure of failures) console.log(failure);
   if (failures.length > 0) process.exitCode = 1;
 } else {
@@ -18,12 +23,12 @@ if (first === '' || !Number.isInteger(seed) || !Number.isInteger(Number(count)))
   let failed = 0;
   const began = performance.now();
   for (let at = seed; at < seed + Number(count); at++) {
-    const outcome = await simulateDurable(at);
+    const outcome = await simulate(at);
     for (const [kind, times] of Object.entries(outcome.kinds)) kinds[kind] = (kinds[kind] ?? 0) + times;
     if (outcome.failures.length === 0) continue;
     failed++;
-    console.log(`npm run sim:durable -- ${at}\n  ${outcome.failures[0]}`);
-    if (stop === 'first') break;
+    console.log(`${command}${at}\n  ${outcome.failures[0]}`);
+    if (words.includes('first')) break;
   }
   console.log(`${count} seeds, ${failed} failed, ${((performance.now() - began) / 1000).toFixed(1)} s, ${JSON.stringify(kinds)}`);
   if (failed > 0) process.exitCode = 1;

@@ -1,6 +1,6 @@
 // A world of durable sessions: a client and two server nodes, each a process that can be killed at any event and comes back empty, over
-// a network that cuts and a store that is late, lost and away. Messages count on session.data at both ends; whatever died, each must act
-// once and in order, and pushes of an idle session as well.
+// a network that cuts and a store that is late, lost and away; or without a store, where all that nodes have is what the client shows
+// them. Messages count on session.data at both ends; whatever died, each must act once and in order, and pushes of an idle session as well.
 
 import type { Duplex } from 'node:stream';
 import { SessionClient } from '../../../lib/client.ts';
@@ -9,6 +9,7 @@ import { lines } from '../../../lib/framing/lines.ts';
 import { SessionServer } from '../../../lib/server.ts';
 import type { Session } from '../../../lib/session.ts';
 import { Random } from '../../../lib/testing/random.ts';
+import { type Keyring, keyring } from '../../../lib/tickets/keyring.ts';
 import { Clock, Host } from '../clock.ts';
 import { type Fate, unharmed } from '../lane.ts';
 import { type Dial, Network } from '../network.ts';
@@ -17,8 +18,12 @@ import { Trace } from '../trace.ts';
 import { Witness } from '../witness.ts';
 import { SimStore } from './store.ts';
 
+/** Where the nodes keep their sessions. A client without a store is not killed. */
+export type Kept = 'store' | 'tickets';
+
 export interface DurablePlan {
   readonly seed: number;
+  readonly kept: Kept;
   readonly messages: number;
   readonly pushes: number;
   /** Handlers take 0 to so many milliseconds; 0: they are synchronous. */
@@ -35,12 +40,17 @@ export interface DurablePlan {
   /** How often a call or an answer takes up to two seconds. */
   readonly storeLate: number;
   readonly faultyMs: number;
+  readonly window: number;
+  /** What is added to each answer, and to session.data of the nodes. */
+  readonly fillBytes: number;
+  readonly dataBytes: number;
 }
 
 export function makeDurablePlan(seed: number): DurablePlan {
   const random = new Random(seed, 11);
   return {
     seed,
+    kept: 'store',
     messages: random.pick([5, 40, 150]),
     pushes: random.pick([0, 10]),
     handlerMs: random.pick([0, 0, 5, 50]),
@@ -53,6 +63,23 @@ export function makeDurablePlan(seed: number): DurablePlan {
     storeFaults: random.pick([0, 0, 0.05, 0.2]),
     storeLate: random.pick([0.02, 0.02, 0.2]),
     faultyMs: random.pick([500, 3_000, 10_000]),
+    window: WINDOW,
+    fillBytes: 0,
+    dataBytes: 0,
+  };
+}
+
+/** The same without a store. A narrow window makes answers leave in steps, and large data makes tickets follow RESUME. */
+export function makeTicketPlan(seed: number): DurablePlan {
+  const random = new Random(seed, 15);
+  return {
+    ...makeDurablePlan(seed),
+    kept: 'tickets',
+    clientLifeMs: Infinity,
+    storeFaults: 0,
+    window: random.pick([WINDOW, 16_384, 4_096]),
+    fillBytes: random.pick([0, 0, 50, 500]),
+    dataBytes: random.pick([0, 0, 100, 9_000]),
   };
 }
 
@@ -72,11 +99,16 @@ interface Progress {
   /** Messages sent by this end's own will. */
   readonly told: number;
   readonly pushed: number;
+  readonly filler?: string;
 }
 
 const START: Progress = { seen: 0, sum: 0, told: 0, pushed: 0 };
 const PATIENCE_MS = 400_000;
 const NODES = 2;
+const WINDOW = 2 * 1024 * 1024;
+const MESSAGE_BYTES = 1_024;
+const SECRET = Buffer.from('9d4e1c77a2b05f3866e1d9487b20cc35f1a86d0e43975bb2c81f60da247e93b8', 'hex');
+const WALL_MS = 1_700_000_000_000;
 
 class DurableWorld {
   readonly plan: DurablePlan;
@@ -84,6 +116,8 @@ class DurableWorld {
   readonly oracle: Oracle;
   readonly network: Network;
   readonly store: SimStore;
+  readonly ring: Keyring;
+  readonly #fill: string;
   readonly random: Random;
   readonly kinds: Record<string, number> = {};
   readonly nodes: { host: Host; server: SessionServer<string> | null }[] = [];
@@ -119,6 +153,8 @@ class DurableWorld {
       lateChance: plan.storeLate,
     };
     this.store = new SimStore(this.clock, new Random(plan.seed, 14), trouble);
+    this.ring = keyring([SECRET], { audience: 'sim', now: () => WALL_MS + this.clock.nowMs });
+    this.#fill = 'x'.repeat(plan.fillBytes);
     for (let i = 0; i < NODES; i++) this.startNode(i);
     this.clientHost = this.makeHost('client');
   }
@@ -137,10 +173,11 @@ class DurableWorld {
     const host = this.makeHost(`node ${i} life `);
     const server = new SessionServer<string>({
       framing: lines(),
-      store: this.store.of(host),
+      ...(this.plan.kept === 'store' ? { store: this.store.of(host) } : { tickets: this.ring }),
       runtime: host,
       holdMs: 3_600_000,
-      limits: { takeovers: 1_000_000 },
+      window: this.plan.window,
+      limits: { takeovers: 1_000_000, messageBytes: MESSAGE_BYTES },
     });
     server.on('session', (session) => this.#serve(host, session));
     this.nodes[i] = { host, server };
@@ -171,13 +208,13 @@ class DurableWorld {
   }
 
   #serve(host: Host, session: Session<string>): void {
-    if (!session.restored && session.data === undefined) session.data = START;
+    if (!session.restored && session.data === undefined) session.data = { ...START, filler: 'x'.repeat(this.plan.dataBytes) };
     const progress = (): Progress => session.data as Progress;
     session.on('close', () => {});
     session.receive((line) => {
       const { seen, sum } = progress();
       if (line !== `m${seen}`) this.oracle.fail(host.name, `message ${line} came where m${seen} was due`);
-      session.send(`a${seen} ${sum + seen}`);
+      session.send(`a${seen} ${sum + seen}${this.#fill}`);
       const done = (): void => {
         session.data = { ...(session.data as Progress), seen: seen + 1, sum: sum + seen };
       };
@@ -210,16 +247,19 @@ class DurableWorld {
   async startClient(): Promise<void> {
     const host = this.makeHost('client life ');
     this.clientHost = host;
+    const durable = this.plan.kept === 'store';
     const client = new SessionClient<string>({
       framing: lines(),
-      store: this.store.of(host),
+      ...(durable ? { store: this.store.of(host) } : {}),
       runtime: host,
+      window: this.plan.window,
+      limits: { messageBytes: MESSAGE_BYTES },
       connect: (_address, { signal }) => this.#dial(host, signal),
     });
     this.client = client;
     let session: Session<string>;
     try {
-      session = await client.open({ key: 'it', retry: true });
+      session = await client.open(durable ? { key: 'it', retry: true } : { retry: true });
     } catch (error) {
       if (host.dead) return;
       this.over = { cause: error as SessionError, progress: START };
@@ -258,7 +298,8 @@ class DurableWorld {
         return;
       }
       const { seen, sum } = progress();
-      if (line !== `a${seen} ${sum + seen}`) this.oracle.fail(host.name, `answer ${line} came where a${seen} ${sum + seen} was due`);
+      const due = `a${seen} ${sum + seen}${this.#fill}`;
+      if (line !== due) this.oracle.fail(host.name, `answer ${line} came where ${due} was due`);
       session.data = { ...progress(), seen: seen + 1, sum: sum + seen };
     });
     this.#tell(host, session);
@@ -351,8 +392,16 @@ class DurableWorld {
   }
 }
 
-export async function simulateDurable(seed: number, verbose: boolean = false): Promise<DurableOutcome> {
-  const plan = makeDurablePlan(seed);
+export function simulateDurable(seed: number, verbose: boolean = false): Promise<DurableOutcome> {
+  return simulate(makeDurablePlan(seed), verbose);
+}
+
+/** Nothing is stored: a node that dies has only what its client shows to the next. */
+export function simulateTickets(seed: number, verbose: boolean = false): Promise<DurableOutcome> {
+  return simulate(makeTicketPlan(seed), verbose);
+}
+
+async function simulate(plan: DurablePlan, verbose: boolean): Promise<DurableOutcome> {
   const world = new DurableWorld(plan, verbose);
   const { clock, oracle, store } = world;
   try {
