@@ -3,7 +3,17 @@
 // and every figure is set against the bare tuned socket of the same round. Prints a table; writes JSON and charts.
 
 import { parseArgs } from 'node:util';
-import { broadcastPoint, echoPoint, idlePoint, opensPoint, outagePoint, type Point, type Sample, streamPoint } from './measure.ts';
+import {
+  broadcastPoint,
+  durablePoint,
+  echoPoint,
+  idlePoint,
+  opensPoint,
+  outagePoint,
+  type Point,
+  type Sample,
+  streamPoint,
+} from './measure.ts';
 import { Pair } from './pair.ts';
 import { BASELINE, type PeerInfo, peers } from './peer.ts';
 import { machine } from './report/machine.ts';
@@ -33,6 +43,8 @@ const all: readonly Point[] = [
   opensPoint(given.quick ? 500 : 2000, 200, Math.min(3, rounds)),
   broadcastPoint(given.quick ? 200 : 1000, 1500, Math.min(3, rounds)),
   outagePoint(given.quick ? 200 : 1000, 500, Math.min(3, rounds)),
+  durablePoint(1, ms, rounds),
+  durablePoint(200, ms, rounds),
   ...(given.quick ? [idlePoint(1000, 3000)] : [idlePoint(1000, 3000), idlePoint(5000, 3000), idlePoint(9000, 25_000)]),
 ];
 const wantedPoints = given.points?.split(',');

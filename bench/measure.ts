@@ -92,6 +92,30 @@ export function echoPoint(inFlight: number, ms: number, rounds: number): Point {
   };
 }
 
+/** W9: answers per second of so many clients, and the round trip. */
+export function durablePoint(count: number, ms: number, rounds: number): Point {
+  return {
+    name: `W9 ${count} durable`,
+    workload: 'W9',
+    unit: 'answers/s',
+    rounds,
+    warm: true,
+    async measure(pair) {
+      const options = { count, bytes: 128, ms, warmMs: 100 };
+      const endpoint = await serve(pair, 'durable', options);
+      const figures = await run(pair, 'durable', endpoint, options);
+      const served = await finish(pair);
+      if (figure(figures, 'wrong') > 0) throw new Mismatch(`${figure(figures, 'wrong')} answers out of order`);
+      const answers = figure(figures, 'count');
+      return {
+        value: answers / (figure(figures, 'ms') / 1000),
+        cpu: { server: (figure(served, 'cpuMs') * 1000) / answers, client: (figure(figures, 'cpuMs') * 1000) / answers },
+        more: { p50us: figure(figures, 'p50'), p99us: figure(figures, 'p99') },
+      };
+    },
+  };
+}
+
 /** W4. Memory of the server per session, in bytes; idle CPU of its process in percent of one core. */
 export function idlePoint(count: number, idleMs: number): Point {
   return {

@@ -36,7 +36,7 @@ export interface Peer {
 }
 
 /** What a peer is compared in. */
-export type Workload = 'W1' | 'W2' | 'W3' | 'W4' | 'W5' | 'W6' | 'W7';
+export type Workload = 'W1' | 'W2' | 'W3' | 'W4' | 'W5' | 'W6' | 'W7' | 'W9';
 
 export interface PeerInfo {
   readonly name: string;
@@ -72,10 +72,10 @@ const QUICK: ReadonlySet<string> = new Set([
 ]);
 
 export const peers: readonly PeerInfo[] = [
-  peer(BASELINE, 'net', 'tuned', all),
+  peer(BASELINE, 'net', 'tuned', [...all, 'W9']),
   peer('net, naive', 'net', 'naive', all),
   peer('net, tuned, TLS', 'net', 'tls', all),
-  peer('outlast', 'outlast', 'receive', [...all, 'W6']),
+  peer('outlast', 'outlast', 'receive', [...all, 'W6', 'W9']),
   peer('outlast, ranges', 'outlast', 'ranges', streams),
   peer('outlast, batches', 'outlast', 'batches', streams),
   peer('outlast, for await', 'outlast', 'for await', streams),
@@ -84,13 +84,20 @@ export const peers: readonly PeerInfo[] = [
   peer('outlast, X25519', 'outlast', 'agreement', ['W5']),
   peer('outlast, 1 ms flush', 'outlast', 'coalesce', ['W7']),
   peer('outlast, TLS', 'outlast', 'tls', [...streams, 'W5']),
+  peer('outlast, detach, LMDB', 'durable', 'detach lmdb process', ['W9']),
+  peer('outlast, commit, memory', 'durable', 'commit memory', ['W9']),
+  peer('outlast, commit, LMDB', 'durable', 'commit lmdb process', ['W9']),
+  peer('outlast, commit, LMDB on disk', 'durable', 'commit lmdb disk', ['W9']),
+  peer('outlast, commit, Redis', 'durable', 'commit redis everysec', ['W9']),
+  peer('outlast, commit, Redis synced', 'durable', 'commit redis always', ['W9']),
   peer('ws', 'ws', 'plain', all, ['ws']),
   peer('ws, bufferutil', 'ws', 'bufferutil', streams, ['ws', 'bufferutil']),
   peer('engine.io', 'engine.io', '', all, ['engine.io', 'engine.io-client']),
-  peer('socket.io', 'socket.io', 'plain', all, ['socket.io', 'socket.io-client']),
+  peer('socket.io', 'socket.io', 'plain', [...all, 'W9'], ['socket.io', 'socket.io-client']),
   peer('socket.io, recovery', 'socket.io', 'recovery', [...all, 'W6'], ['socket.io', 'socket.io-client']),
+  peer('socket.io, Redis streams', 'socket.io', 'streams', ['W9'], ['socket.io', 'socket.io-client', '@socket.io/redis-streams-adapter']),
   peer('mqtt, QoS 0', 'mqtt', '0', all, ['mqtt', 'aedes']),
-  peer('mqtt, QoS 1', 'mqtt', '1', [...all, 'W6'], ['mqtt', 'aedes']),
+  peer('mqtt, QoS 1', 'mqtt', '1', [...all, 'W6', 'W9'], ['mqtt', 'aedes']),
   peer('grpc', 'grpc', '', all, ['@grpc/grpc-js']),
   peer('zeromq', 'zeromq', '', [...streams, 'W4'], ['zeromq']),
   peer('rsocket', 'rsocket', 'plain', all, ['rsocket-core', 'rsocket-tcp-client', 'rsocket-tcp-server']),

@@ -5,7 +5,7 @@ import type { Cell } from './results.ts';
 import { short } from './table.ts';
 
 const ROW = 22;
-const LABEL = 170;
+const LABEL = 200;
 const WIDTH = 820;
 const TOP = 44;
 

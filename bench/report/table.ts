@@ -9,7 +9,7 @@ export function printTable(results: Results, points: readonly Point[], peers: re
     const rows = rowsOf(results, point, peers);
     if (rows.length === 0) continue;
     console.log(`\n${point.name}, ${point.unit}`);
-    for (const { name, cell } of rows) console.log(`  ${name.padEnd(22)}${line(cell, point)}`);
+    for (const { name, cell } of rows) console.log(`  ${name.padEnd(31)}${line(cell, point)}`);
   }
   for (const { peer, point, why } of results.failures) console.log(`FAILED ${peer}, ${point}: ${why.split('\n')[0]}`);
 }

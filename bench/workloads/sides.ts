@@ -3,6 +3,7 @@
 import type { Endpoint, Peer } from '../peer.ts';
 import type { Figures, Options, Serving } from '../worker.ts';
 import { broadcast } from './broadcast.ts';
+import { durable } from './durable.ts';
 import { echo } from './echo.ts';
 import { idle } from './idle.ts';
 import { opens } from './opens.ts';
@@ -16,4 +17,4 @@ export interface Side {
   run(peer: Peer, endpoint: Endpoint, options: Options): Promise<Figures>;
 }
 
-export const sides: Readonly<Record<string, Side>> = { stream, echo, idle, opens, broadcast, outage };
+export const sides: Readonly<Record<string, Side>> = { stream, echo, idle, opens, broadcast, outage, durable };
