@@ -24,16 +24,6 @@ describe('a durable session', () => {
   });
   afterEach(() => pair[Symbol.asyncDispose]());
 
-  /** Holds calls back until the returned function is called. */
-  const hold = (method: string): (() => void) => {
-    let release = (): void => {};
-    const held = new Promise<Fault>((resolve) => {
-      release = () => resolve('none');
-    });
-    gate = (each) => (each === method ? held : 'none');
-    return release;
-  };
-
   it('keeps data that is frozen, and refuses what JSON would not give back', () => {
     const value = { list: [1, { deep: 'a' }], nothing: null };
     far.data = value;
@@ -60,7 +50,7 @@ describe('a durable session', () => {
   it('acks nothing and sends nothing before the record is stored', async () => {
     far.receive((line) => far.send(`echo ${line}`));
     await eventually(() => store.calls.create === 1);
-    const release = hold('commit');
+    const release = store.hold('commit');
     near.send('a');
     await eventually(() => far.stats.received > 0);
     await turns(20);
@@ -77,7 +67,7 @@ describe('a durable session', () => {
       seen.push(line);
     });
     await eventually(() => store.calls.create === 1);
-    const release = hold('commit');
+    const release = store.hold('commit');
     for (let i = 0; i < 100; i++) near.send(String(i));
     // The next message is handed out while the record of the one before is on its way.
     await eventually(() => seen.length === 100);

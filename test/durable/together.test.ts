@@ -35,22 +35,13 @@ describe('commit({ with })', () => {
     const found = await records.find(far.id);
     return found?.ended === false ? found.record.commit : 0;
   };
-  const hold = (method: string): (() => void) => {
-    let release = (): void => {};
-    const held = new Promise<Fault>((resolve) => {
-      release = () => resolve('none');
-    });
-    gate = (each) => (each === method ? held : 'none');
-    return release;
-  };
-
   it('stores both in one call, and lets nothing of either go before', async () => {
     source.far.receive(async (line) => {
       sink.far.send(line);
       source.far.send('passed on');
       await source.far.commit({ with: [sink.far] });
     });
-    const release = hold('commitAll');
+    const release = store.hold('commitAll');
     source.near.send('a');
     await eventually(() => source.far.stats.outboundBytes > 0);
     await turns(30);
@@ -107,7 +98,7 @@ describe('commit({ with })', () => {
       sink.far.send(line);
       void source.far.commit({ with: [sink.far] });
     });
-    const release = hold('commitAll');
+    const release = store.hold('commitAll');
     for (let i = 0; i < 200; i++) source.near.send(String(i));
     await eventually(() => source.far.stats.received === source.near.stats.sent && source.near.stats.sent > 0);
     await turns(20);

@@ -11,6 +11,7 @@ export class FaultyStore implements Store {
   readonly #next: (method: string) => Fault | Promise<Fault>;
   /** Calls that arrived, by method. */
   readonly calls: Record<string, number> = {};
+  readonly #held = new Map<string, Promise<void>>();
   commitAll?: (writes: readonly Write[]) => Promise<readonly WriteResult[]>;
 
   /** @param next asked for each call; a promise delays it */
@@ -50,7 +51,22 @@ export class FaultyStore implements Store {
     return this.#store.close();
   }
 
+  /** Calls of this method wait, until the function that is returned is called. */
+  hold(method: string): () => void {
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    this.#held.set(method, held);
+    return () => {
+      this.#held.delete(method);
+      release();
+    };
+  }
+
   async #call<T>(method: string, run: () => Promise<T>): Promise<T> {
+    const held = this.#held.get(method);
+    if (held !== undefined) await held;
     const fault = await this.#next(method);
     if (fault === 'lost') throw new Error(`${method}: no connection to the store`);
     this.calls[method] = (this.calls[method] ?? 0) + 1;
