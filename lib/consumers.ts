@@ -2,7 +2,7 @@
 // and says when they are consumed, which is what acks them. User code runs here, never inside the core.
 
 import type { Inbound } from './core/inbound.ts';
-import type { Visitor } from './core/inbox.ts';
+import type { Inbox, Visitor } from './core/inbox.ts';
 import type { SessionCore } from './core/session-core.ts';
 import { CloseCode } from './core/wire.ts';
 import { SessionError } from './errors.ts';
@@ -181,6 +181,7 @@ export function pullBatch<Message>(
   most: number,
 ): { readonly item: readonly Message[]; readonly messages: number } | null {
   const { inbound } = source.core;
+  if (inbound.idle) return null;
   const batch: Message[] = [];
   const { inbox } = inbound;
   // What is here already, and never a wait for more.
@@ -204,7 +205,7 @@ export function pullBatch<Message>(
 }
 
 /** receive(): one handler call at a time, consumed when it returns or its promise resolves. */
-export class HandlerConsumer<Message> implements Consumer, Visitor {
+export class HandlerConsumer<Message> implements Consumer, Visitor<Message> {
   readonly #source: Source<Message>;
   readonly #inbound: Inbound<Message>;
   readonly #handler: (message: Message) => unknown;
@@ -225,7 +226,7 @@ export class HandlerConsumer<Message> implements Consumer, Visitor {
   }
 
   wake(): void {
-    if (this.#busy || this.#over) return;
+    if (this.#busy || this.#over || this.#inbound.idle) return;
     this.#busy = true;
     const { inbox } = this.#inbound;
     const from = inbox.endOffset;
@@ -236,12 +237,12 @@ export class HandlerConsumer<Message> implements Consumer, Visitor {
     if (inbox.endOffset > from) this.#source.settled();
   }
 
-  visit(): boolean {
+  visit(inbox: Inbox<Message>): boolean {
     const inbound = this.#inbound;
     inbound.inProgress = true;
     let message: Message;
     try {
-      message = inbound.inbox.message();
+      message = inbox.message();
     } catch (error) {
       this.#held = true;
       framingFailed(this.#source, error);
@@ -297,7 +298,7 @@ export class HandlerConsumer<Message> implements Consumer, Visitor {
 }
 
 /** receiveRanges(): no object per message; the range is valid during the call. */
-export class RangeConsumer<Message> implements Consumer, Visitor {
+export class RangeConsumer<Message> implements Consumer, Visitor<Message> {
   readonly #source: Source<Message>;
   readonly #inbound: Inbound<Message>;
   readonly #handler: (buffer: Buffer, start: number, end: number) => void;
@@ -312,7 +313,7 @@ export class RangeConsumer<Message> implements Consumer, Visitor {
   }
 
   wake(): void {
-    if (this.#busy || this.#over) return;
+    if (this.#busy || this.#over || this.#inbound.idle) return;
     this.#busy = true;
     const { inbox } = this.#inbound;
     const from = inbox.endOffset;
@@ -322,9 +323,8 @@ export class RangeConsumer<Message> implements Consumer, Visitor {
     if (inbox.endOffset > from) this.#source.settled();
   }
 
-  visit(): boolean {
+  visit(inbox: Inbox<Message>): boolean {
     const inbound = this.#inbound;
-    const { inbox } = inbound;
     inbound.inProgress = true;
     try {
       this.#handler(inbox.buffer, inbox.start, inbox.end);

@@ -214,7 +214,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
     core.recyclable = circuit.recyclable;
     const reached = core.receive(chunk, at, this.now);
     if (this.#consumer !== null && !this.#ended) this.#consumer.wake();
-    core.inbound.inbox.own();
+    core.inbound.own();
     this.touched();
     if (core.peerClosed && this.#ended) this.#host.noticed(this);
     return reached;
@@ -350,7 +350,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
     this.#hold(0);
     this.#host.ended(this, cause);
     // Behind the host, whose tombstone takes the final positions.
-    core.inbound.inbox.clear();
+    core.inbound.clear();
     core.outbound.clear();
     this.#consumer?.ended(cause);
     this.#consumer = null;

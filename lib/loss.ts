@@ -6,9 +6,8 @@ import type { Loss } from './errors.ts';
 export function lossOf<Message>(core: SessionCore<Message>): Loss {
   const { inbound, outbound, finalsExact, framing, limits } = core;
   const held = outbound.unconfirmed(framing.decoder(limits));
-  const dataEnd = inbound.peerEnd >= 0 ? inbound.peerEnd : inbound.received;
-  const undeliveredBytes = inbound.discarding ? inbound.discardedBytes : Math.max(0, dataEnd - inbound.inbox.endOffset);
-  const undelivered = inbound.inbox.clear();
+  const undeliveredBytes = inbound.discarding ? inbound.discardedBytes : Math.max(0, inbound.dataEnd - inbound.endOffset);
+  const undelivered = inbound.clear();
   return {
     get unconfirmed() {
       return held.messages;

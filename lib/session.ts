@@ -133,7 +133,7 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
    * message, and gives it back by the server's resumeFrom.
    */
   get cursor(): number {
-    return this.#driver.core.inbound.inbox.endOffset;
+    return this.#driver.core.inbound.endOffset;
   }
 
   get state(): SessionState {

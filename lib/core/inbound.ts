@@ -1,14 +1,19 @@
 // Inbound half of a session: offsets of what arrived, what the application has consumed, and what the peer may still send.
 // One number, `acked`, frees the peer's replay, opens its window, and is the exactly-once cursor.
 import { SessionError } from '../errors.ts';
-import type { Decoder } from '../framing/framing.ts';
+import type { Decoder, Framing, FramingLimits } from '../framing/framing.ts';
 import { Inbox } from './inbox.ts';
 import { readU64, TICKET_HEADER_BYTES } from './wire.ts';
 import { Withheld } from './withheld.ts';
 
 export class Inbound<Message> {
   readonly window: number;
-  readonly inbox: Inbox<Message>;
+  readonly #framing: Pick<Framing<Message>, 'decoder'>;
+  readonly #limits: FramingLimits;
+  // Made for the first byte, and kept: what it has seen may count for what follows.
+  #decoder: Decoder<Message> | null = null;
+  // None while everything that came is consumed and the session is idle: most sessions are idle most of the time.
+  #inbox: Inbox<Message> | null = null;
   /** Offset behind the last byte taken in order; END counts one. */
   received: number;
   /** Offset behind the last message consumed, or `received` when nothing is held or in progress. Never moves back. */
@@ -38,10 +43,11 @@ export class Inbound<Message> {
   #consumed: number;
   #discarding = false;
 
-  constructor(decoder: Decoder<Message>, window: number, withholds: boolean = false) {
+  constructor(framing: Pick<Framing<Message>, 'decoder'>, limits: FramingLimits, window: number, withholds: boolean = false) {
+    this.#framing = framing;
+    this.#limits = limits;
     this.window = window;
     this.withheld = withholds ? new Withheld(0) : null;
-    this.inbox = new Inbox(decoder);
     this.received = 0;
     this.acked = 0;
     this.ackTold = 0;
@@ -58,7 +64,27 @@ export class Inbound<Message> {
     this.#consumed = acked;
     this.peerEnd = peerEnd;
     if (this.withheld !== null) this.withheld.covered = acked;
-    this.inbox.begin(peerEnd >= 0 ? peerEnd : acked);
+  }
+
+  /** What came and was not handed out. */
+  get inbox(): Inbox<Message> {
+    this.#inbox ??= this.#open();
+    return this.#inbox;
+  }
+
+  /** Nothing waits, and nothing is in progress. */
+  get idle(): boolean {
+    return this.#inbox === null;
+  }
+
+  /** Offset behind the message handed out last. */
+  get endOffset(): number {
+    return this.#inbox === null ? Math.min(this.#consumed, this.#dataEnd(this.available)) : this.#inbox.endOffset;
+  }
+
+  /** Offset behind the last byte taken in order, without END. */
+  get dataEnd(): number {
+    return this.#dataEnd(this.received);
   }
 
   /** End of what the application may have: everything that came, or what a ticket covers. */
@@ -78,14 +104,15 @@ export class Inbound<Message> {
 
   /** A fault of the framing that everything in front of has been handed out of. */
   get streamError(): SessionError | null {
+    const inbox = this.#inbox;
     // `ready` decodes on where bytes wait, so that a fault in them is not left for the next chunk to find.
-    if (this.inProgress || this.inbox.ready) return null;
-    return this.inbox.error ?? this.#truncated;
+    if (inbox === null || this.inProgress || inbox.ready) return null;
+    return inbox.error ?? this.#truncated(inbox);
   }
 
   /** True once a fault lies in the bytes taken, even if messages in front of it still wait. */
   get faulty(): boolean {
-    return this.inbox.error !== null;
+    return this.#inbox !== null && this.#inbox.error !== null;
   }
 
   /** Takes a piece of the stream. @returns the rule that it breaks, or null. */
@@ -147,7 +174,7 @@ export class Inbound<Message> {
 
   /** Moves to the next message; false when none is ready. A message in progress is still in progress. */
   next(): boolean {
-    if (!this.inbox.next()) return false;
+    if (this.#inbox === null || !this.#inbox.next()) return false;
     this.inProgress = true;
     return true;
   }
@@ -155,13 +182,15 @@ export class Inbound<Message> {
   /** The message handed out last, and all before it, have been consumed. */
   consume(): void {
     this.inProgress = false;
-    this.#consumed = this.inbox.endOffset;
+    // Once a message, and one was handed out: no need to ask.
+    this.#consumed = (this.#inbox as Inbox<Message>).endOffset;
     if (this.consumedOne !== null) this.consumedOne();
   }
 
   /** End of what was consumed, recorded or not. */
   get cursor(): number {
-    const quiet = !this.inProgress && this.discardedBytes === 0 && this.inbox.error === null && this.inbox.empty;
+    const inbox = this.#inbox;
+    const quiet = !this.inProgress && this.discardedBytes === 0 && (inbox === null || (inbox.error === null && inbox.empty));
     return quiet ? this.available : this.#consumed;
   }
 
@@ -181,11 +210,30 @@ export class Inbound<Message> {
     this.#consumed = this.cursor;
     this.settle();
     this.#discarding = true;
-    const from = this.inProgress ? this.#consumed : this.inbox.endOffset;
-    const waiting = !this.inbox.empty || this.inProgress || this.received > this.available;
-    if (waiting) this.discardedBytes += this.#dataEnd(this.received) - Math.max(from, this.acked);
-    this.inbox.clear();
+    const from = this.inProgress ? this.#consumed : this.endOffset;
+    const waiting = this.inProgress || this.#inbox?.empty === false || this.received > this.available;
+    if (waiting) this.discardedBytes += this.dataEnd - Math.max(from, this.acked);
+    this.clear();
     this.withheld?.clear();
+  }
+
+  /** Drops what was not handed out, for good. @returns how many whole messages that were, counted when it is called */
+  clear(): () => number {
+    return this.#inbox === null ? none : this.#inbox.clear();
+  }
+
+  /** The reader had its turn at what came: see Inbox.own(). */
+  own(): void {
+    this.#inbox?.own();
+  }
+
+  /** Nothing was written for a while: gives memory back that an idle session does not need. */
+  rest(): void {
+    const inbox = this.#inbox;
+    if (inbox === null) return;
+    const done = !this.inProgress && inbox.error === null && inbox.empty && inbox.endOffset === this.#dataEnd(this.available);
+    if (done) this.#inbox = null;
+    else inbox.rest();
   }
 
   get discarding(): boolean {
@@ -197,6 +245,14 @@ export class Inbound<Message> {
     return this.peerEnd >= 0 && offset > this.peerEnd ? this.peerEnd : offset;
   }
 
+  /** One that begins behind what was consumed: that was everything. */
+  #open(): Inbox<Message> {
+    this.#decoder ??= this.#framing.decoder(this.#limits);
+    const inbox = new Inbox(this.#decoder);
+    inbox.begin(this.endOffset);
+    return inbox;
+  }
+
   #passOver(): void {
     const { inbox } = this;
     while (inbox.endOffset < this.passOver && inbox.next()) this.#consumed = inbox.endOffset;
@@ -204,8 +260,10 @@ export class Inbound<Message> {
   }
 
   /** END behind half a message: no more of it will come. */
-  get #truncated(): SessionError | null {
-    if (this.peerEnd < 0 || this.available <= this.peerEnd || this.#discarding || this.inbox.decoder.residueBytes === 0) return null;
-    return new SessionError('ERR_TRUNCATED', `the stream ended with ${this.inbox.decoder.residueBytes} bytes of an unfinished message`);
+  #truncated({ decoder }: Inbox<Message>): SessionError | null {
+    if (this.peerEnd < 0 || this.available <= this.peerEnd || this.#discarding || decoder.residueBytes === 0) return null;
+    return new SessionError('ERR_TRUNCATED', `the stream ended with ${decoder.residueBytes} bytes of an unfinished message`);
   }
 }
+
+const none = (): number => 0;

@@ -9,9 +9,9 @@ const FIRST_BLOCK_BYTES = 1024;
 const EMPTY = Buffer.alloc(0);
 
 /** Is shown one message after the other, in the place where it was found. */
-export interface Visitor {
+export interface Visitor<Message> {
   /** The inbox has moved to a message. It may be cleared here, but not asked for the next one. @returns whether to go on */
-  visit(): boolean;
+  visit(inbox: Inbox<Message>): boolean;
 }
 
 class Part {
@@ -40,7 +40,7 @@ export class Inbox<Message> implements RangeSink {
   #pieceStart = 0;
   #error: SessionError | null = null;
   /** Set while it is shown messages: the decoder is at work, and must not be begun a second time. */
-  #visitor: Visitor | null = null;
+  #visitor: Visitor<Message> | null = null;
   #going = false;
   // The message found and not handed out.
   #found = false;
@@ -110,10 +110,10 @@ export class Inbox<Message> implements RangeSink {
   }
 
   /** Shows the visitor every message that is here, until it has had enough. Cheaper than next() by what the way in and out costs. */
-  each(visitor: Visitor): void {
+  each(visitor: Visitor<Message>): void {
     if (this.#visitor !== null) return;
     this.#visitor = visitor;
-    this.#going = this.#found && this.next() ? visitor.visit() : true;
+    this.#going = this.#found && this.next() ? visitor.visit(this) : true;
     // What is sent to a duplex within the visit may come back within it: that is found here as well.
     while (this.#going && this.#decode());
     this.#visitor = null;
@@ -142,7 +142,7 @@ export class Inbox<Message> implements RangeSink {
       this.start = start;
       this.end = end;
       this.endOffset = this.#pieceStart + next;
-      this.#going = visitor.visit();
+      this.#going = visitor.visit(this);
       return this.#going;
     }
     if (this.#foundBuffer !== buffer) this.#foundBuffer = buffer;

@@ -99,7 +99,7 @@ export class SessionCore<Message> implements FrameSink {
     this.holdMs = terms.holdMs;
     this.#holdExtraMs = holdExtraMs;
     this.ticketBytes = terms.ticketBytes ?? 0;
-    this.inbound = new Inbound(framing.decoder(limits), terms.window, this.#takesTickets);
+    this.inbound = new Inbound(framing, limits, terms.window, this.#takesTickets);
     this.outbound = new Outbound(framing, limits, terms.peerWindow);
     this.#reader = new FrameReader(this, this.#takesTickets ? this.ticketBytes : 0);
     this.#live = new Liveness(terms.heartbeatMs, limits.writeStallMs);
@@ -504,7 +504,7 @@ export class SessionCore<Message> implements FrameSink {
   #quiet(now: number): void {
     this.#control.ackDue = true;
     if (now - this.#live.heardMs >= this.heartbeatMs) this.#control.pingDue = true;
-    this.inbound.inbox.rest();
+    this.inbound.rest();
     this.outbound.rest();
   }
 

@@ -352,10 +352,10 @@ export const canaries: readonly Canary[] = [
         find: code(
           '    this.#host.ended(this, cause);',
           '    // Behind the host, whose tombstone takes the final positions.',
-          '    core.inbound.inbox.clear();',
+          '    core.inbound.clear();',
           '    core.outbound.clear();',
         ),
-        replace: code('    core.inbound.inbox.clear();', '    core.outbound.clear();', '    this.#host.ended(this, cause);'),
+        replace: code('    core.inbound.clear();', '    core.outbound.clear();', '    this.#host.ended(this, cause);'),
       },
     ],
   },

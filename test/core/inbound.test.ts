@@ -4,7 +4,7 @@ import { Inbound } from '../../lib/core/inbound.ts';
 import { lines } from '../../lib/framing/lines.ts';
 
 function inboundOf(window = 1000, messageBytes = 500): Inbound<string> {
-  return new Inbound(lines().decoder({ messageBytes }), window);
+  return new Inbound(lines(), { messageBytes }, window);
 }
 
 function give(inbound: Inbound<string>, offset: number, text: string): string | null {
@@ -184,5 +184,37 @@ describe('inbound', () => {
     expect(inbound.streamError?.code).to.equal('ERR_TRUNCATED');
     inbound.settle();
     expect([inbound.acked, inbound.ended]).to.deep.equal([4, false]);
+  });
+
+  it('goes on where it was when an idle session gives its memory back', () => {
+    const inbound = inboundOf();
+    expect([inbound.idle, inbound.endOffset]).to.deep.equal([true, 0]);
+    give(inbound, 0, 'one\ntw');
+    expect(takeOne(inbound)).to.equal('one');
+    inbound.rest();
+    expect([inbound.idle, inbound.endOffset], 'half a message').to.deep.equal([false, 4]);
+    give(inbound, 6, 'o\n');
+    expect([inbound.next(), inbound.inbox.message()]).to.deep.equal([true, 'two']);
+    inbound.rest();
+    expect([inbound.idle, inbound.cursor], 'in progress').to.deep.equal([false, 4]);
+    inbound.consume();
+    inbound.rest();
+    expect([inbound.idle, inbound.endOffset, inbound.cursor, inbound.next()]).to.deep.equal([true, 8, 8, false]);
+    give(inbound, 8, 'three\n');
+    expect([takeOne(inbound), inbound.endOffset]).to.deep.equal(['three', 14]);
+    inbound.end(14);
+    inbound.rest();
+    expect([inbound.idle, inbound.endOffset, inbound.settle(), inbound.ended]).to.deep.equal([true, 14, true, true]);
+    expect(inbound.clear()()).to.equal(0);
+  });
+
+  it('counts as handed out nothing of what it throws away while it rests', () => {
+    const inbound = inboundOf();
+    give(inbound, 0, 'one\n');
+    takeOne(inbound);
+    inbound.rest();
+    inbound.discard();
+    give(inbound, 4, 'two\n');
+    expect([inbound.endOffset, inbound.discardedBytes, inbound.received, inbound.acked]).to.deep.equal([4, 4, 8, 4]);
   });
 });
