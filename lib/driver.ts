@@ -72,8 +72,12 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
   // ---------------------------------------------------------------- the application's inputs
 
   send(message: Message, lend: boolean): boolean {
+    return this.sent(this.core.send(message, lend));
+  }
+
+  /** The core has taken a message. @param room whether its own limits leave room for more */
+  sent(room: boolean): boolean {
     const { core } = this;
-    const room = core.send(message, lend);
     if (this.durable !== null) this.durable.soon();
     const { circuit } = this.#flusher;
     // Memory is counted a block at a time, and at the end of the tick.
@@ -367,12 +371,8 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
   #sayLast(circuit: Circuit): void {
     // Without frames a reset is the only way to tell a bare peer that this is not the end it expects.
     const reset = this.core.fault !== null || this.#flusher.frozen || (this.settings.bare && this.core.cause !== undefined);
-    if (!reset) {
-      this.#flusher.last(circuit);
-      circuit.finish();
-    } else {
-      circuit.destroy();
-    }
+    if (reset) circuit.destroy();
+    else this.#flusher.last(circuit);
   }
 
   get stats(): Holder['stats'] {

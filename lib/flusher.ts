@@ -54,9 +54,10 @@ export class Flusher<Message> {
     if (this.#scheduled) this.#settings.runtime.yield(flushScheduled, this as unknown as Flusher<unknown>);
   }
 
-  /** Writes the last frames of a session that has ended, however full the socket is. */
+  /** Writes the last frames of a session that has ended, however full the socket is, and ends the circuit in order. */
   last(circuit: Circuit): void {
     this.#write(circuit, Number.MAX_SAFE_INTEGER, false);
+    circuit.finish();
   }
 
   /** @internal */

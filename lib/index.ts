@@ -1,5 +1,6 @@
 // The public surface of `outlast`. Re-exports only: nothing inside lib imports this file.
 
+export type { Broadcast, BroadcastOptions } from './broadcast.ts';
 export type { CircuitInfo } from './circuit.ts';
 export { type OpenOptions, type RetryNotice, SessionClient, type SessionClientEvents } from './client.ts';
 export { type Blame, type Loss, SessionError, type SessionErrorCode, sessionErrorCodes } from './errors.ts';

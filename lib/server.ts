@@ -4,12 +4,14 @@ import { type AddressInfo, createServer, type ListenOptions as NetListenOptions,
 import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { bareSession } from './bare.ts';
+import { type Broadcast, Broadcaster, type BroadcastOptions } from './broadcast.ts';
 import { type Budget, processBudget } from './budget.ts';
 import { applicationError } from './causes.ts';
 import { Circuit, type CircuitInfo, circuitInfo } from './circuit.ts';
 import { CloseCode } from './core/wire.ts';
 import { report } from './diagnostics.ts';
 import { SessionError } from './errors.ts';
+import type { Sendable } from './framing/framing.ts';
 import { Greeter } from './greeter.ts';
 import { Greeting } from './greeting.ts';
 import { integer, invalid, parseShared, type SessionServerOptions, type Settings } from './options.ts';
@@ -57,6 +59,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
   readonly #settings: Settings<Message>;
   readonly #greeter: Greeter<Message>;
   readonly #budget: Budget;
+  readonly #broadcaster: Broadcaster<Message>;
   readonly #gate: ProxyGate | undefined;
   readonly #listeners = new Set<Server>();
   readonly #circuits = new Set<Circuit>();
@@ -81,6 +84,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     this.#budget = processBudget(settings.limits.processBytes);
     const tell = (error: SessionError, socket: Socket): void => this.#rejected(error, circuitInfo(socket, '', false));
     this.#gate = options.proxyProtocol === undefined ? undefined : new ProxyGate(options.proxyProtocol, settings, tell);
+    this.#broadcaster = new Broadcaster(settings);
     this.#greeter = new Greeter(options, settings, this.#budget, {
       opened: (session) => this.#opened(session),
       rejected: (error, circuit) => this.#rejected(error, circuit),
@@ -156,6 +160,17 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     const circuit = new Circuit(socket, info, this.#settings.runtime, this.#circuits);
     if (this.#settings.bare) this.#acceptBare(circuit);
     else Greeting.begin(this.#greeter, circuit);
+  }
+
+  /**
+   * Sends one message to many sessions, all of this server where `to` is not given, attached or not. It is encoded once, and the sessions
+   * share its bytes; each takes it exactly once, in order with what it is sent otherwise, within its own limits.
+   * @returns who has not taken it, and who should not be sent more: nobody is left out in silence
+   * @throws SessionError and no session has taken it: ERR_INVALID_MESSAGE, ERR_MESSAGE_TOO_LARGE of the framing
+   */
+  broadcast(message: Message | Sendable<Message>, options: BroadcastOptions<Message> = {}): Broadcast<Message> {
+    const { to = this.#sessions.values(), lend = false } = options;
+    return this.#broadcaster.send(message as Message, to, lend);
   }
 
   /**

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { CircuitInfo } from './circuit.ts';
 import { HandlerConsumer, IteratorConsumer, pullBatch, pullOne, RangeConsumer } from './consumers.ts';
 import { Deadline } from './core/deadlines.ts';
+import type { Segment } from './core/replay.ts';
 import { deadlock } from './deadlock.ts';
 import type { SessionDriver } from './driver.ts';
 import { SessionStream } from './duplex.ts';
@@ -172,6 +173,15 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
    */
   send(message: Message | Sendable<Message>, options?: SendOptions): boolean {
     return this.#driver.send(message as Message, options?.lend === true);
+  }
+
+  /** @internal Takes a message of server.broadcast(), framed as `framing` says. */
+  share(parts: readonly Segment[], framing: string): boolean {
+    const { core, settings } = this.#driver;
+    const { name } = settings.framing;
+    if (name !== framing) throw new SessionError('ERR_INVALID_MESSAGE', `a broadcast framed as ${framing} to a session with ${name}`);
+    core.assertWritable();
+    return this.#driver.sent(core.outbound.share(parts));
   }
 
   /** Resolves when send() would return true again. Rejects when the session ends first. */

@@ -75,6 +75,7 @@ export function make(variant: string): Peer {
       const { port } = await server.listen({ port: 0, backlog: 4096 });
       return {
         endpoint: tls === undefined ? { port } : { port, extra: tls.cert },
+        broadcast: (message) => void server.broadcast(message),
         close: () => server.close(),
       };
     },

@@ -71,6 +71,11 @@ export class Egress implements ByteWriter {
     this.copy(bytes, 0, bytes.length);
   }
 
+  /** Appends bytes that were encoded for many sessions, by reference. */
+  share(part: Segment): void {
+    this.#refer(part.buffer, part.start, part.end, part.sum);
+  }
+
   /** The stream begins at this offset. */
   begin(offset: number): void {
     this.replay.begin(offset);
@@ -165,10 +170,14 @@ export class Egress implements ByteWriter {
   }
 
   #lend(source: Uint8Array): void {
-    this.seal();
     const view = Buffer.from(source.buffer, source.byteOffset, source.byteLength);
-    const segment = new Segment(view, 0, view.length, this.replay.end, null);
-    if (this.#checkLent) segment.sum = checksum(view);
+    this.#refer(view, 0, view.length, this.#checkLent ? checksum(view) : Number.NaN);
+  }
+
+  #refer(buffer: Buffer, start: number, end: number, sum: number): void {
+    this.seal();
+    const segment = new Segment(buffer, start, end, this.replay.end, null);
+    segment.sum = sum;
     this.replay.push(segment);
     this.#region(this.position);
   }

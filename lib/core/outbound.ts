@@ -2,7 +2,8 @@
 // and how far each circuit and the peer have got in it.
 import { SessionError } from '../errors.ts';
 import type { Decoder, Encoder, Framing, FramingLimits, RangeSink } from '../framing/framing.ts';
-import { Egress } from './egress.ts';
+import { Egress, LEND_MIN_BYTES } from './egress.ts';
+import type { Segment } from './replay.ts';
 import { ACK_FRAME_BYTES, DATA_HEADER_BYTES, Frame, MAX_DATA_BYTES, putAck, putDataHeader, putU64Frame, ticketHeader } from './wire.ts';
 
 export interface OutboundLimits extends FramingLimits {
@@ -151,6 +152,15 @@ export class Outbound<Message> {
     return !this.needDrain;
   }
 
+  /** Takes a message that was encoded for many sessions. Throws and returns as send() does. */
+  share(parts: readonly Segment[]): boolean {
+    const egress = this.egress;
+    const before = egress.end;
+    for (const part of parts) egress.share(part);
+    const after = egress.end;
+    return after > this.#ample ? this.#admit(before, after) : !this.needDrain;
+  }
+
   /** True when waiting senders may go on: with some room, so that they do not wait again at once. */
   get drained(): boolean {
     const limits = this.#limits;
@@ -231,7 +241,8 @@ export class Outbound<Message> {
         break;
       }
       const start = segment.start + skip;
-      const length = Math.min(segment.end - start, end - this.cursor, MAX_DATA_BYTES);
+      const whole = segment.end - start;
+      let length = Math.min(whole, end - this.cursor, MAX_DATA_BYTES);
       // The room in front is written once: an older circuit's socket may still hold it.
       const room = skip === 0 && segment.slab !== null && segment.circuit === 0;
       if (segment.circuit === 0) segment.circuit = circuit;
@@ -241,6 +252,8 @@ export class Outbound<Message> {
         putDataHeader(segment.buffer, at, this.cursor, length);
         if (ackBytes > 0) putAck(segment.buffer, at - ackBytes, acked, limit);
         out.push(segment.buffer.subarray(at - ackBytes, start + length));
+      } else if (segment.slab === null && whole <= LEND_MIN_BYTES) {
+        length = this.#gather(out, end, circuit);
       } else {
         const header = Buffer.allocUnsafe(DATA_HEADER_BYTES);
         putDataHeader(header, 0, this.cursor, length);
@@ -251,6 +264,28 @@ export class Outbound<Message> {
       this.#advance(length);
     }
     return bytes;
+  }
+
+  /** Small messages that are shared with other sessions, copied into one frame: by reference each would need a frame and a write. */
+  #gather(out: Buffer[], end: number, circuit: number): number {
+    const { replay } = this.egress;
+    const from = this.cursor;
+    const most = Math.min(end - from, GATHERED_BYTES);
+    const frame = Buffer.allocUnsafe(DATA_HEADER_BYTES + most);
+    let length = 0;
+    while (length < most) {
+      const segment = replay.find(from + length) as Segment;
+      const start = segment.start + (from + length - segment.offset);
+      const whole = segment.end - start;
+      if (segment.slab !== null || whole > LEND_MIN_BYTES) break;
+      const bytes = Math.min(whole, most - length);
+      segment.buffer.copy(frame, DATA_HEADER_BYTES + length, start, start + bytes);
+      segment.circuit = circuit;
+      length += bytes;
+    }
+    putDataHeader(frame, 0, from, length);
+    out.push(length === most ? frame : frame.subarray(0, DATA_HEADER_BYTES + length));
+    return length;
   }
 
   /** Base to sent, and more while it fits, with headers, as one buffer; empty when not even that fits. Counts as put on a circuit. */
@@ -373,6 +408,8 @@ export class Outbound<Message> {
 }
 
 const END_FRAME_BYTES = 12;
+/** What the shell joins into one write. */
+const GATHERED_BYTES = 16_384;
 const NOTHING: { readonly bytes: Buffer; readonly end: number } = { bytes: Buffer.alloc(0), end: 0 };
 
 function messagesIn<Message>(parts: readonly Buffer[], decoder: Decoder<Message>): readonly Message[] {

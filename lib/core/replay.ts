@@ -160,6 +160,13 @@ export class ReplayBuffer {
     return views;
   }
 
+  /** Hands all segments over, and begins and ends at `end`. Their blocks are never used again: whoever has a segment may keep it. */
+  take(): readonly Segment[] {
+    const segments = this.#segments.slice(this.#head);
+    this.clear();
+    return segments;
+  }
+
   /** Gives all memory back; the buffer then begins and ends at `end`. */
   clear(): void {
     for (let i = this.#head; i < this.#segments.length; i++) {

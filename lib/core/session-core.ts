@@ -395,9 +395,14 @@ export class SessionCore<Message> implements FrameSink {
 
   /** Encodes one message. Throws with nothing taken. @returns false when the application should wait for drain. */
   send(message: Message, lend: boolean): boolean {
+    this.assertWritable();
+    return this.outbound.send(message, lend);
+  }
+
+  /** @throws SessionError ERR_CLOSED, ERR_ENDED where nothing can be sent any more */
+  assertWritable(): void {
     if (this.#state === 'closed') throw new SessionError('ERR_CLOSED', 'send() on a session that has ended', { cause: this.#cause });
     if (this.outbound.fin >= 0) throw new SessionError('ERR_ENDED', 'send() after end()');
-    return this.outbound.send(message, lend);
   }
 
   /** No more messages: END takes the next offset. */

@@ -43,7 +43,8 @@ export interface Decoder<Message> {
 
 export interface Encoder<Message> {
   /**
-   * Appends one message. Checks everything before the first byte is written.
+   * Appends one message. Checks everything before the first byte is written. The bytes depend on the message alone: a broadcast is encoded
+   * once for all its sessions.
    * @throws SessionError ERR_INVALID_MESSAGE or ERR_MESSAGE_TOO_LARGE (blame caller); then nothing was written.
    */
   encode(message: Message, out: ByteWriter): void;

@@ -205,6 +205,17 @@ function refusesToSend<Message>(subject: Subject<Message>): void {
 }
 
 function comesBackEqual<Message>(subject: Subject<Message>): void {
+  it('encodes a message alike whatever came before it, so that one encoding serves many sessions', () => {
+    const encoder = subject.make().encoder(limits);
+    const message = subject.traits.sized(LIMIT);
+    for (const before of [LIMIT, LIMIT - 1, LIMIT]) {
+      encoder.encode(subject.traits.sized(before) as Message, new GrowingWriter());
+      const out = new GrowingWriter();
+      encoder.encode(message as Message, out);
+      expect(out.bytes()).to.deep.equal(subject.encode(message));
+    }
+  });
+
   it('decodes what it encodes: 400 random messages and one of exactly the limit', () => {
     const encoder = subject.make().encoder(limits);
     const out = new GrowingWriter();

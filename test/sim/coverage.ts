@@ -23,6 +23,7 @@ export const faultKinds = [
   'no reader at close',
   'paced sender',
   'send buffer full',
+  'broadcast among messages',
   'window full to the last byte at END',
   'pieces of 1 byte',
   'pieces of 32 KiB and more',

@@ -23,6 +23,8 @@ export interface PartyOptions {
   readonly into: Stream;
   /** Whose messages these are. */
   readonly author: number;
+  /** Sends a message, alone or as a broadcast. */
+  readonly send: (session: Session<Message>, message: Message, lend: boolean) => boolean;
   /** Reads nothing. */
   readonly deaf: boolean;
   /** Its handler throws at that message; Infinity: never. */
@@ -239,7 +241,7 @@ export class Party {
     const given = lend || typeof message === 'string' ? message : Buffer.from(message);
     for (;;) {
       try {
-        const room = this.session.send(given, { lend });
+        const room = this.options.send(this.session, given, lend);
         oracle.accepted(this.out, message);
         if (!lend && typeof given !== 'string') given.fill(0x55);
         if (!room && plan.traffic.obedient) return await this.#room();

@@ -164,6 +164,7 @@ export class World {
       out,
       into,
       author: number * 2 + (side === 'client' ? 0 : 1),
+      send: side === 'server' ? this.#broadcastNowAndThen(number) : (session, message, lend) => session.send(message, { lend }),
       deaf: false,
       throwsAt: Infinity,
       hurry: () => this.faults.healed,
@@ -237,6 +238,18 @@ export class World {
       authenticate: () => (onDuplicate === 'parallel' ? true : 'somebody'),
       ...(authorizeMs === 0 ? {} : { authorizeResume: (_request, { signal }) => this.#authorize(signal) }),
     });
+  }
+
+  /** One of eight messages goes as a broadcast, in order with the others. */
+  #broadcastNowAndThen(number: number): PartyOptions['send'] {
+    const random = new Random(this.plan.seed, 10_000 + number);
+    return (session, message, lend) => {
+      if (!random.chance(0.125)) return session.send(message, { lend });
+      const { full, refused } = this.server.broadcast(message, { to: [session], lend });
+      if (refused[0] !== undefined) throw refused[0].error;
+      this.clock.coverage.count('broadcast among messages');
+      return full.length === 0;
+    };
   }
 
   #attached(): void {
