@@ -7,6 +7,7 @@ import { expect } from 'chai';
 import { type Canary, canaries } from './canaries.ts';
 import { durableCanaries } from './durable.ts';
 import { plant } from './plant.ts';
+import { ticketCanaries } from './tickets.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (file: string): string => readFileSync(root + file, 'utf8');
@@ -18,7 +19,7 @@ describe('canaries', () => {
       .and.to.be.at.least(22);
   });
 
-  for (const canary of [...canaries, ...durableCanaries]) {
+  for (const canary of [...canaries, ...durableCanaries, ...ticketCanaries]) {
     it(`${canary.name}: finds its place in lib`, () => {
       for (const [file, source] of plant(canary, read)) expect(source, file).not.to.equal(read(file));
     });
