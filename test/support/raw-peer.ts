@@ -20,6 +20,7 @@ import {
   type RejectedFlight,
   type ResumeFlight,
   setMac,
+  type TicketNotice,
 } from '../../lib/core/handshake.ts';
 import { Frame, KeyMethod, putAck, putDataHeader, putFrameHeader, putU64Frame, readU64, writeU16 } from '../../lib/core/wire.ts';
 import { lines } from '../../lib/framing/lines.ts';
@@ -212,6 +213,8 @@ export interface ResumeFields {
   readonly instance?: number;
   readonly positions?: Partial<Positions>;
   readonly sessionId?: Buffer;
+  readonly ticket?: Buffer;
+  readonly ticketFollows?: TicketNotice;
 }
 
 /** RESUME with a good MAC. */
@@ -224,8 +227,8 @@ export function resumeFlight(session: RawSession, fields: ResumeFields): Buffer 
     positions: { ...FRESH, ...fields.positions },
     nonce: processRuntime.randomBytes(16),
     credentials: undefined,
-    ticket: undefined,
-    ticketFollows: undefined,
+    ticket: fields.ticket,
+    ticketFollows: fields.ticketFollows,
     maxVersion: 1,
   });
   setMac(bytes, session.keys.mac('resume', [macInput(bytes)], undefined));
