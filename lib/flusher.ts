@@ -1,12 +1,17 @@
-// Flusher: when and how a session's bytes are written to its circuit. What the core has to say goes out in one write per tick,
-// at once when a whole slab is full, and not before the socket has room.
+// Flusher: when and how a session's bytes are written to its circuit. What the core has to say goes out in one write per tick, or per
+// flush interval where messages are all it has to say; at once when a whole slab is full, and not before the socket has room.
 import type { Circuit } from './circuit.ts';
+import type { Coalesced } from './coalescer.ts';
 import type { SessionCore } from './core/session-core.ts';
 import type { Settings } from './options.ts';
 
 // transmit() and write() are synchronous, so one list serves all sessions.
 const outgoing: Buffer[] = [];
-export class Flusher<Message> {
+
+/** As much as one write should carry: nothing is won by waiting for more. */
+const BLOCK_BYTES = 65_536;
+
+export class Flusher<Message> implements Coalesced {
   readonly #core: SessionCore<Message>;
   readonly #settings: Settings<Message>;
   readonly #owner: { touched(): void };
@@ -14,6 +19,8 @@ export class Flusher<Message> {
   /** A newer circuit is being tried: this one is not written to. */
   frozen = false;
   #scheduled = false;
+  /** The coalescer has it. */
+  #waiting = false;
 
   /** @param owner is told after every write: it may have made something due */
   constructor(core: SessionCore<Message>, settings: Settings<Message>, owner: { touched(): void }) {
@@ -22,7 +29,7 @@ export class Flusher<Message> {
     this.#owner = owner;
   }
 
-  /** A message was written: full blocks go out at once, the rest at the end of the tick. @returns whether a block was full */
+  /** A message was written: full blocks go out at once, the rest later. @returns whether a block was full */
   sent(circuit: Circuit): boolean {
     const { egress } = this.#core.outbound;
     const { filled } = egress;
@@ -34,9 +41,9 @@ export class Flusher<Message> {
     return filled;
   }
 
-  /** Flushes at the end of this tick; a full socket calls by itself when it has room. */
+  /** Flushes at the end of this tick, or of the interval; a full socket calls by itself when it has room. */
   schedule(): void {
-    if (this.#scheduled || this.circuit === null || this.#room(this.circuit) <= 0) return;
+    if (this.#scheduled || this.circuit === null || this.#room(this.circuit) <= 0 || this.#waits()) return;
     this.#scheduled = true;
     this.#settings.runtime.defer(flushScheduled, this as unknown as Flusher<unknown>);
   }
@@ -50,7 +57,7 @@ export class Flusher<Message> {
     this.#write(circuit, this.#room(circuit), false);
     if (core.halfCloses) circuit.end();
     this.#owner.touched();
-    this.#scheduled = core.wantsTransmit && this.circuit === circuit && this.#room(circuit) > 0;
+    this.#scheduled = core.wantsTransmit && this.circuit === circuit && this.#room(circuit) > 0 && !this.#waits();
     if (this.#scheduled) this.#settings.runtime.yield(flushScheduled, this as unknown as Flusher<unknown>);
   }
 
@@ -64,6 +71,21 @@ export class Flusher<Message> {
   flushScheduled(): void {
     this.#scheduled = false;
     this.flush();
+  }
+
+  intervalOver(): void {
+    this.#waiting = false;
+    // What came between may have taken everything along.
+    if (!this.#scheduled && this.#core.wantsTransmit) this.flush();
+  }
+
+  /** Only small messages are there to be said: they wait for more, where there is an interval. */
+  #waits(): boolean {
+    const { coalescer } = this.#settings;
+    if (coalescer === null || this.#core.urgent || this.#core.outbound.sendableBytes >= BLOCK_BYTES) return false;
+    if (!this.#waiting) coalescer.add(this);
+    this.#waiting = true;
+    return true;
   }
 
   #write(circuit: Circuit, budget: number, full: boolean): void {

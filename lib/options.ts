@@ -4,6 +4,7 @@ import { totalmem } from 'node:os';
 import type { Duplex } from 'node:stream';
 import type { ConnectionOptions, TlsOptions } from 'node:tls';
 import type { CircuitInfo } from './circuit.ts';
+import { Coalescer } from './coalescer.ts';
 import type { CoreLimits } from './core/session-core.ts';
 import { SessionError } from './errors.ts';
 import type { Framing } from './framing/framing.ts';
@@ -115,6 +116,11 @@ export interface SharedOptions<Message> {
   readonly holdMs?: number;
   /** Inbound bytes that may be on their way unconsumed. 2 MiB: 100 Mbit/s at 160 ms. Fixed when the session opens. */
   readonly window?: number;
+  /**
+   * Messages of a session are gathered for so many ms, or until they fill 64 KiB, and written at once: fewer, larger writes for as much
+   * more delay. Acks, heartbeats, flushed(), end() and resumes do not wait. 0-1,000. 0: what one turn of the event loop sends is one write.
+   */
+  readonly flushMs?: number;
   /** A secret of at least 16 random bytes that both ends know. It is mixed into the keys and never sent. */
   readonly psk?: Uint8Array;
   /** false: when the peer has ended and all is consumed, this side ends too. true: it stays open until end(). Default false. */
@@ -249,6 +255,8 @@ export interface Settings<Message> {
   readonly heartbeatMs: number;
   readonly holdMs: number;
   readonly window: number;
+  /** Gathers what sessions have to say; null: nothing waits. */
+  readonly coalescer: Coalescer | null;
   readonly psk: Buffer | undefined;
   readonly allowHalfOpen: boolean;
   readonly bare: boolean;
@@ -277,11 +285,13 @@ export function parseShared<Message>(options: SharedOptions<Message>): Settings<
     );
   }
   const runtime = options.runtime ?? processRuntime;
+  const flushMs = integer('flushMs', options.flushMs ?? 0, 0, 1_000);
   return Object.freeze({
     framing,
     heartbeatMs: integer('heartbeatMs', options.heartbeatMs ?? 15_000, HEARTBEAT_MS.min, HEARTBEAT_MS.max),
     holdMs: integer('holdMs', options.holdMs ?? 300_000, 0, 30 * 24 * 3_600_000),
     window,
+    coalescer: flushMs === 0 ? null : new Coalescer(runtime, flushMs),
     psk: options.psk === undefined ? undefined : parsePsk(options.psk),
     allowHalfOpen: options.allowHalfOpen ?? false,
     bare: options.bare ?? false,

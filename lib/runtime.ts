@@ -17,6 +17,8 @@ export interface Runtime {
   defer<T>(task: (argument: T) => void, argument: T): void;
   /** Runs the task after others had their turn at I/O. */
   yield<T>(task: (argument: T) => void, argument: T): void;
+  /** Runs the task after so many milliseconds, where an alarm would be too coarse. It cannot be stopped. */
+  after<T>(ms: number, task: (argument: T) => void, argument: T): void;
 }
 
 /** What can be woken, and armed again and again, so that no timer is made per event. Every session is one. */
@@ -210,6 +212,9 @@ export const processRuntime: Runtime = {
   defer: (task, argument) => process.nextTick(task, argument),
   yield: (task, argument) => {
     setImmediate(task, argument);
+  },
+  after: (ms, task, argument) => {
+    setTimeout(task, ms, argument);
   },
 };
 

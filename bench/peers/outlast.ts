@@ -65,7 +65,8 @@ export function make(variant: string): Peer {
   return {
     async serve(accept): Promise<Serving> {
       const tls = variant === 'tls' ? await certificate() : undefined;
-      const server = new SessionServer(tls === undefined ? { framing } : { framing, tls });
+      const flushMs = variant === 'coalesce' ? 1 : 0;
+      const server = new SessionServer(tls === undefined ? { framing, flushMs } : { framing, flushMs, tls });
       server.on('session', (session) => {
         let taker: Taker;
         const link = new SessionLink(session, () => taker.room(), variant === 'lend');

@@ -26,6 +26,10 @@ export class BareCore<Message> extends SessionCore<Message> {
     return this.attached && this.outbound.pending;
   }
 
+  override get urgent(): boolean {
+    return this.outbound.fin >= 0;
+  }
+
   /** With half of the window free again reading goes on: not at every message. */
   override get wantsPause(): boolean {
     const { received, acked, window } = this.inbound;

@@ -144,6 +144,11 @@ export class SessionCore<Message> implements FrameSink {
     return this.#control.due || (this.outbound.pending && this.#state !== 'closed');
   }
 
+  /** True when transmit() has more to say than messages, for which their peer need not wait. */
+  get urgent(): boolean {
+    return this.#control.due || this.outbound.fin >= 0 || this.outbound.ticket !== null;
+  }
+
   // ---------------------------------------------------------------- circuits
 
   /**

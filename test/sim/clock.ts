@@ -224,7 +224,11 @@ export class Host implements Runtime {
   }
 
   yield<T>(task: (argument: T) => void, argument: T): void {
-    this.#clock.at(this.#clock.nowMs, this, () => task(argument));
+    this.after(0, task, argument);
+  }
+
+  after<T>(ms: number, task: (argument: T) => void, argument: T): void {
+    this.#clock.at(this.#clock.nowMs + ms, this, () => task(argument));
   }
 
   /**

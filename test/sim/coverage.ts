@@ -24,6 +24,7 @@ export const faultKinds = [
   'paced sender',
   'send buffer full',
   'broadcast among messages',
+  'messages gathered for an interval',
   'window full to the last byte at END',
   'pieces of 1 byte',
   'pieces of 32 KiB and more',

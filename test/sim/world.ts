@@ -224,9 +224,11 @@ export class World {
   }
 
   #shared(host: Host, side: SidePlan) {
-    const { framing, heartbeatMs, holdMs } = this.plan;
+    const { framing, heartbeatMs, holdMs, seed } = this.plan;
     const { window, allowHalfOpen } = side;
-    return { framing: framingOf(framing), heartbeatMs, holdMs, window, allowHalfOpen, limits: this.#limits(side), runtime: host };
+    const flushMs = new Random(seed, side === this.plan.client ? 9 : 10).pick([0, 0, 0, 0, 0, 1, 30]);
+    if (flushMs > 0) this.clock.coverage.count('messages gathered for an interval');
+    return { framing: framingOf(framing), heartbeatMs, holdMs, window, allowHalfOpen, flushMs, limits: this.#limits(side), runtime: host };
   }
 
   #makeServer(): SessionServer<Message> {

@@ -11,7 +11,7 @@ import { SessionClient } from '../../lib/client.ts';
 import type { SessionError } from '../../lib/errors.ts';
 import type { Framing } from '../../lib/framing/framing.ts';
 import type { SessionClientOptions, SessionServerOptions } from '../../lib/options.ts';
-import { type Alarm, processRuntime, type Runtime } from '../../lib/runtime.ts';
+import { Alarm, processRuntime, type Runtime } from '../../lib/runtime.ts';
 import { SessionServer } from '../../lib/server.ts';
 import type { Session } from '../../lib/session.ts';
 import { ChaosProxy } from '../../lib/testing.ts';
@@ -140,6 +140,10 @@ export class VirtualRuntime implements Runtime {
 
   randomBytes(size: number): Buffer {
     return processRuntime.randomBytes(size);
+  }
+
+  after<T>(ms: number, task: (argument: T) => void, argument: T): void {
+    this.arm(new Alarm(() => task(argument)), this.#nowMs + ms);
   }
 
   /** Rings what becomes due, in order, each at its own time. */

@@ -35,6 +35,7 @@ class World implements Runtime {
   readonly random = (): number => 0;
   readonly randomBytes = processRuntime.randomBytes;
   readonly defer = processRuntime.defer;
+  readonly after = processRuntime.after;
 
   now(): number {
     return this.ms;

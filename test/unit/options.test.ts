@@ -30,6 +30,7 @@ describe('options', () => {
       holdMs: 300_000,
       window: 2 * MIB,
       psk: undefined,
+      coalescer: null,
       allowHalfOpen: false,
       bare: false,
       durability: 'memory',
