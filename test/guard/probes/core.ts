@@ -43,7 +43,7 @@ function carry(from: Core, to: Core, most = ALL): void {
 }
 
 /** Consumes messages as a consumer of ranges does. */
-class Reader implements Visitor {
+class Reader implements Visitor<Buffer> {
   readonly #inbound: Inbound<Buffer>;
   #left = 0;
 
