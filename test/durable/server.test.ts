@@ -308,6 +308,38 @@ describe('a server that writes when a session is detached', () => {
     await second.end();
   });
 
+  it('leaves the record clean behind what it does while its client is away', async () => {
+    const store = memoryStore();
+    const first = new SummingNode(store, 'detach');
+    let port = await first.listen(0);
+    let away = false;
+    const sockets: Socket[] = [];
+    const dial = async (): Promise<Socket> => {
+      if (away) throw new Error('no network');
+      const socket = await connectTo(port);
+      sockets.push(socket);
+      return socket;
+    };
+    const client = new SessionClient({ framing: lines(), connect: dial });
+    const session = await client.open();
+    await eventually(() => first.sessions.length === 1);
+    away = true;
+    for (const socket of sockets) socket.resetAndDestroy();
+    await eventually(() => first.store.calls.release === 1);
+    first.sessions[0]?.send('pushed');
+    await first.end();
+    const second = new SummingNode(store, 'detach');
+    port = await second.listen(0);
+    away = false;
+    client.nudge();
+    for await (const line of session) {
+      expect(line).to.equal('pushed');
+      break;
+    }
+    await client.close();
+    await second.end();
+  });
+
   it('waits for the lease of a process that may still run', async () => {
     const store = memoryStore();
     const [one, two] = [new SummingNode(store, 'detach'), new SummingNode(store, 'detach')];
