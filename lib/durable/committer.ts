@@ -66,7 +66,7 @@ export class Committer<Message> implements Bonded {
   #soonDue = false;
   #refreshDue = false;
   #detached = false;
-  /** The record is live and should not be. */
+  /** The record is live and should not be: while no circuit carries the session that looks like a process that has crashed. */
   #cleanDue = false;
   #over = false;
 
@@ -326,8 +326,8 @@ export class Committer<Message> implements Bonded {
     const { core } = this.#host;
     const { store } = this.#options;
     const boundary = this.#storable;
-    const clean = this.#cleanDue && this.#detached && !core.inbound.inProgress && !isBehind(boundary, core, this.#data);
-    if (this.#claim === null || (boundary === this.#stored && !clean && !this.#refreshDue && !always)) return;
+    const clean = this.#detached && !core.inbound.inProgress && !isBehind(boundary, core, this.#data);
+    if (this.#claim === null || (boundary === this.#stored && !(clean && this.#cleanDue) && !this.#refreshDue && !always)) return;
     for (let result: WriteResult | undefined; result?.status !== 'done'; ) {
       // Only where nothing is held back: a boundary so old that the peer has acked beyond it. A newer one follows.
       if (this.#over || core.outbound.egress.replay.base > dataEnd(boundary)) return;
@@ -337,7 +337,7 @@ export class Committer<Message> implements Bonded {
       this.refused(result);
     }
     this.#refreshDue = false;
-    if (clean) this.#cleanDue = false;
+    this.#cleanDue = this.#detached && !clean;
     this.#done(boundary, this.#commit + 1);
   }
 
