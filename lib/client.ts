@@ -8,7 +8,7 @@ import { Circuit, circuitInfo } from './circuit.ts';
 import { ClientRecords } from './client-records.ts';
 import { addressesOf, connect } from './connect.ts';
 import { SessionCore } from './core/session-core.ts';
-import { decodeSnapshot, encodeSnapshot, restore } from './core/snapshot.ts';
+import { decodeSnapshot, encodeSnapshot, restore, type Snapshot } from './core/snapshot.ts';
 import { SESSION_ID_BYTES } from './core/wire.ts';
 import { report } from './diagnostics.ts';
 import { Dialer, type DialerIdentity } from './dialer.ts';
@@ -147,13 +147,7 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
     const id = Buffer.from(bytes.subarray(3, 3 + SESSION_ID_BYTES));
     const keys = SessionKeys.from(bytes.subarray(3 + SESSION_ID_BYTES, RECORD_HEADER_BYTES));
     const snapshot = decodeSnapshot(bytes.subarray(RECORD_HEADER_BYTES));
-    const core = new SessionCore(
-      this.#settings.framing,
-      { role: 'dial', ...snapshot },
-      this.#settings.coreLimits,
-      this.#holdExtra(snapshot),
-    );
-    restore(core, snapshot);
+    const core = this.#restored(snapshot);
     const held = this.#make(core, { id, keys, bound: bytes[1] === 1, node: bytes[2] as number }, 0, false);
     return this.#untilAttached(held, 0, signal);
   }
@@ -240,17 +234,18 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
     const taken = await this.#records.take(key, signal);
     if (taken === null) return undefined;
     const { snapshot, identity, generation } = taken;
-    const core = new SessionCore(
-      this.#settings.framing,
-      { role: 'dial', ...snapshot },
-      this.#settings.coreLimits,
-      this.#holdExtra(snapshot),
-    );
-    restore(core, snapshot);
+    const core = this.#restored(snapshot);
     core.generation = generation - 1;
     const held = this.#make(core, identity, 0, false);
     taken.tie(held.driver);
     return this.#untilAttached(held, generation, signal);
+  }
+
+  #restored(snapshot: Snapshot): SessionCore<Message> {
+    const { framing, coreLimits } = this.#settings;
+    const core = new SessionCore(framing, { role: 'dial', ...snapshot }, coreLimits, this.#holdExtra(snapshot));
+    restore(core, snapshot);
+    return core;
   }
 
   /** A server has accepted the session again, or it is over. */

@@ -37,6 +37,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
   #settleScheduled = false;
   #endScheduled = false;
   #endTold = false;
+  #silent = false;
   /** close() was called: once nobody reads, what comes in is thrown away. */
   closing = false;
 
@@ -166,6 +167,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
 
   /** The session is another process's now, and goes on there: here it ends, and its peer is told nothing. */
   lost(cause: SessionError): void {
+    this.#silent = true;
     this.cut(cause);
     this.fail(CloseCode.DESTROYED, cause);
   }
@@ -183,7 +185,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
    */
   attach(circuit: Circuit, theirs: Positions, told: Positions, from: number, rest: Buffer): void {
     this.#replace();
-    if (this.#ended) return circuit.destroy();
+    if (this.#ended) return this.#silent ? circuit.destroy() : this.#sayLast(circuit);
     this.core.circuitUp(theirs, told, from, this.now);
     this.durable?.attached();
     this.#budget.attached(this);

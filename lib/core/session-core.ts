@@ -465,8 +465,9 @@ export class SessionCore<Message> implements FrameSink {
     if (this.#state === 'closed') return;
     // The last ACK is exact: it counts what a handler consumed in the turn that ends here.
     this.inbound.settle();
-    this.#control.closeDue = this.attached;
-    this.#control.ackDue = this.attached;
+    // Without a circuit too: one may be on its way, made for this session before it failed.
+    this.#control.closeDue = true;
+    this.#control.ackDue = true;
     this.#control.closeCode = code;
     this.#control.closeReason = reason;
     this.#end(error);

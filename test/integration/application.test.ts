@@ -191,6 +191,8 @@ describe('application code that throws', () => {
     const [far] = await announced;
     const error = (await ended(near)) as SessionError;
     expect(SessionError.is(error, 'ERR_PEER_DESTROYED')).to.equal(true);
+    expect(error.message, 'the peer learns why').to.include('not you');
+    expect(near.stats.circuits, 'at once, on the circuit that opened it').to.equal(1);
     expect(far.state).to.equal('closed');
     expect(pair.server.sessions.size).to.equal(0);
   });

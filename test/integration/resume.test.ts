@@ -820,6 +820,30 @@ describe('a dialing side and a server that answers by hand', () => {
     expect(await runtime.until(clean)).to.equal(undefined);
   });
 
+  it('UNKNOWN three times ends a side that is done clean: close() does not wait for its timeout', async () => {
+    const { server, pair, near, peer, session, runtime } = await byHand();
+    await using _ = pair;
+    await using __ = server;
+    near.send('all of it');
+    const closing = near.close({ timeoutMs: 3_600_000 });
+    expect((await peer.stream(10)).toString()).to.equal('all of it\n');
+    peer.write(ackFrame(11, 2 ** 21 + 11), offsetFrame(Frame.END, 0));
+    await eventually(() => near.state === 'closing');
+    const delays: number[] = [];
+    pair.client.on('retry', ({ cause, delayMs }) => {
+      if (cause.code === 'ERR_UNKNOWN_SESSION') delays.push(delayMs);
+    });
+    peer.destroy();
+    for (let answer = 0; answer < 3; answer++) {
+      const again = await runtime.until(server.next(), 100);
+      await readResume(again);
+      again.write(rejectedFlight({ code: RejectCode.UNKNOWN, sessionId: session.id }));
+    }
+    await runtime.until(closing, 100);
+    expect(delays.length).to.equal(2);
+    for (const delayMs of delays) expect(delayMs).to.be.within(1000, 2000);
+  });
+
   it('an authenticated CLOSED before it was done is an error, with exact numbers', async () => {
     const { server, pair, near, peer, session, runtime } = await byHand();
     await using _ = pair;
