@@ -80,9 +80,8 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
   sent(room: boolean): boolean {
     const { core } = this;
     if (this.durable !== null) this.durable.soon();
-    const { circuit } = this.#flusher;
     // Memory is counted a block at a time, and at the end of the tick.
-    if (circuit === null || this.#flusher.sent(circuit)) this.#account();
+    if (this.#flusher.sent()) this.#account();
     if (!this.#budget.presses(core.outbound.heldBytes)) return room;
     core.outbound.needDrain = true;
     this.#budget.waitForRoom(this);
@@ -131,7 +130,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
   settled(): void {
     this.durable?.capture();
     this.core.settle(this.now);
-    this.touched();
+    if (!this.#flusher.reading) this.touched();
   }
 
   settleSoon(): void {
@@ -218,10 +217,11 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
   circuitData(circuit: Circuit, chunk: Buffer, at: number): number {
     const { core } = this;
     core.recyclable = circuit.recyclable;
+    this.#flusher.reading = true;
     const reached = core.receive(chunk, at, this.now);
     if (this.#consumer !== null && !this.#ended) this.#consumer.wake();
     core.inbound.own();
-    this.touched();
+    if (!this.#flusher.hasRead(circuit)) this.touched();
     if (core.peerClosed && this.#ended) this.#host.noticed(this);
     return reached;
   }

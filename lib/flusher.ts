@@ -1,5 +1,5 @@
-// Flusher: when and how a session's bytes are written to its circuit. What the core has to say goes out in one write per tick, or per
-// flush interval where messages are all it has to say; at once when a whole slab is full, and not before the socket has room.
+// Flusher: when and how a session's bytes are written to its circuit. What the core has to say goes out in one write per tick or chunk,
+// or per flush interval where messages are all it has to say; at once when a whole slab is full, and not before the socket has room.
 import type { Circuit } from './circuit.ts';
 import type { Coalesced } from './coalescer.ts';
 import type { SessionCore } from './core/session-core.ts';
@@ -7,7 +7,8 @@ import type { Settings } from './options.ts';
 
 // transmit() and write() are synchronous, so one list serves all sessions.
 const outgoing: Buffer[] = [];
-
+/** Less than this is not worth a write of its own: its peer would read, and answer, in two parts what was sent as one. */
+const WRITE_BYTES = 32_768;
 /** As much as one write should carry: nothing is won by waiting for more. */
 const BLOCK_BYTES = 65_536;
 
@@ -18,6 +19,8 @@ export class Flusher<Message> implements Coalesced {
   circuit: Circuit | null = null;
   /** A newer circuit is being tried: this one is not written to. */
   frozen = false;
+  /** A chunk is being read: what is written meanwhile goes out behind that, which costs no tick. */
+  reading = false;
   #scheduled = false;
   /** The coalescer has it. */
   #waiting = false;
@@ -29,13 +32,16 @@ export class Flusher<Message> implements Coalesced {
     this.#owner = owner;
   }
 
-  /** A message was written: full blocks go out at once, the rest later. @returns whether a block was full */
-  sent(circuit: Circuit): boolean {
+  /** A message was written: blocks worth a write go out at once, the rest later. @returns whether one may be full */
+  sent(): boolean {
+    const { circuit } = this;
+    if (circuit === null) return true;
     const { egress } = this.#core.outbound;
     const { filled } = egress;
     if (filled) {
       egress.filled = false;
-      if (!this.frozen) this.#write(circuit, this.#room(circuit), true);
+      const enough = this.#core.outbound.sendableBytes >= WRITE_BYTES;
+      if (enough && !this.frozen) this.#write(circuit, this.#room(circuit), true);
     }
     if (!this.#scheduled) this.schedule();
     return filled;
@@ -43,9 +49,18 @@ export class Flusher<Message> implements Coalesced {
 
   /** Flushes at the end of this tick, or of the interval; a full socket calls by itself when it has room. */
   schedule(): void {
-    if (this.#scheduled || this.circuit === null || this.#room(this.circuit) <= 0 || this.#waits()) return;
+    if (this.#scheduled || this.reading || this.circuit === null || this.#room(this.circuit) <= 0 || this.#waits()) return;
     this.#scheduled = true;
     this.#settings.runtime.defer(flushScheduled, this as unknown as Flusher<unknown>);
+  }
+
+  /** The chunk was read. @returns whether there was something to write; else the owner must see itself what has become due */
+  hasRead(circuit: Circuit): boolean {
+    this.reading = false;
+    const core = this.#core;
+    const writes = core.wantsTransmit && core.fault === null && circuit === this.circuit && !this.frozen && !this.#waits();
+    if (writes) this.flush();
+    return writes;
   }
 
   flush(): void {

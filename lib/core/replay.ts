@@ -91,7 +91,8 @@ export class ReplayBuffer {
       segments[head++] = HOLE;
     }
     if (head === segments.length) {
-      segments.length = 0;
+      // Not by its length: that would give its memory away, only to take it again for the next message.
+      while (segments.length > 0) segments.pop();
       head = 0;
     } else if (head > 512 && head * 2 > segments.length) {
       segments.splice(0, head);

@@ -6,8 +6,11 @@ export const ROOM_BYTES = 32;
 export const SMALL_SLAB_BYTES = 4096;
 export const LARGE_SLAB_BYTES: number = 65_536 + ROOM_BYTES;
 
-const POOLED_SLABS = 64;
-const pool: Slab[] = [];
+/** 4 MiB and 1 MiB. A session that asks and answers takes a small one for each message, and gives it back with the ACK. */
+const POOLED_LARGE = 64;
+const POOLED_SMALL = 256;
+const large: Slab[] = [];
+const small: Slab[] = [];
 
 export class Slab {
   readonly buffer: Buffer;
@@ -26,17 +29,16 @@ export class Slab {
   }
 }
 
-export function takeSlab(large: boolean): Slab {
-  if (!large) return new Slab(SMALL_SLAB_BYTES);
-  const slab = pool.pop();
-  if (slab === undefined) return new Slab(LARGE_SLAB_BYTES);
-  return slab;
+export function takeSlab(busy: boolean): Slab {
+  return (busy ? large : small).pop() ?? new Slab(busy ? LARGE_SLAB_BYTES : SMALL_SLAB_BYTES);
 }
 
 /** Ends one use. `recyclable`: no socket holds bytes of it any more. */
 export function releaseSlab(slab: Slab, recyclable: boolean): void {
   slab.uses--;
   if (!recyclable) slab.tainted = true;
-  if (slab.uses > 0 || slab.tainted || slab.buffer.length !== LARGE_SLAB_BYTES || pool.length >= POOLED_SLABS) return;
-  pool.push(slab);
+  if (slab.uses > 0 || slab.tainted) return;
+  const { length } = slab.buffer;
+  if (length === LARGE_SLAB_BYTES && large.length < POOLED_LARGE) large.push(slab);
+  else if (length === SMALL_SLAB_BYTES && small.length < POOLED_SMALL) small.push(slab);
 }

@@ -15,43 +15,42 @@ describe('slab', () => {
     }
   });
 
-  it('goes back to the pool when its last use ends, and not before', () => {
-    const slab = takeSlab(true);
-    slab.uses = 3;
-    for (const left of [2, 1]) {
+  for (const [kind, busy, bytes, most] of [
+    ['large', true, LARGE_SLAB_BYTES, 64] as const,
+    ['small', false, SMALL_SLAB_BYTES, 256] as const,
+  ]) {
+    it(`goes back to its pool when its last use ends, and not before (${kind})`, () => {
+      const slab = takeSlab(busy);
+      slab.uses = 3;
+      for (const left of [2, 1]) {
+        releaseSlab(slab, true);
+        expect(slab.uses).to.equal(left);
+        expect(takeSlab(busy)).to.not.equal(slab);
+      }
       releaseSlab(slab, true);
-      expect(slab.uses).to.equal(left);
-      expect(takeSlab(true)).to.not.equal(slab);
-    }
-    releaseSlab(slab, true);
-    expect(takeSlab(true)).to.equal(slab);
-  });
+      expect(takeSlab(!busy)).to.not.equal(slab);
+      expect(takeSlab(busy)).to.equal(slab);
+    });
 
-  it('stays out of the pool for ever once a socket may hold it', () => {
-    const slab = takeSlab(true);
-    slab.uses = 2;
-    releaseSlab(slab, false);
-    releaseSlab(slab, true);
-    expect(slab.tainted).to.equal(true);
-    expect(takeSlab(true)).to.not.equal(slab);
-  });
-
-  it('is not pooled when small', () => {
-    const slab = takeSlab(false);
-    slab.uses = 1;
-    releaseSlab(slab, true);
-    expect(takeSlab(false)).to.not.equal(slab);
-  });
-
-  it('is pooled 64 times at most', () => {
-    const slabs = Array.from({ length: 100 }, () => new Slab(LARGE_SLAB_BYTES));
-    for (const slab of slabs) {
-      slab.uses = 1;
+    it(`stays out of the pool for ever once a socket may hold it (${kind})`, () => {
+      const slab = takeSlab(busy);
+      slab.uses = 2;
+      releaseSlab(slab, false);
       releaseSlab(slab, true);
-    }
-    const mine = new Set(slabs);
-    const again = Array.from({ length: 100 }, () => takeSlab(true)).filter((slab) => mine.has(slab));
-    expect(again.length).to.be.within(1, 64);
-    expect(new Set(again).size).to.equal(again.length);
-  });
+      expect(slab.tainted).to.equal(true);
+      expect(takeSlab(busy)).to.not.equal(slab);
+    });
+
+    it(`is pooled ${most} times at most (${kind})`, () => {
+      const slabs = Array.from({ length: most + 40 }, () => new Slab(bytes));
+      for (const slab of slabs) {
+        slab.uses = 1;
+        releaseSlab(slab, true);
+      }
+      const mine = new Set(slabs);
+      const again = slabs.map(() => takeSlab(busy)).filter((slab) => mine.has(slab));
+      expect(again.length).to.be.within(1, most);
+      expect(new Set(again).size).to.equal(again.length);
+    });
+  }
 });
