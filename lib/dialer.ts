@@ -2,6 +2,7 @@
 // only for an authenticated reason or when its time is over. The one writer of generations.
 import { Attempt, type AttemptHost, type AttemptOptions } from './attempt.ts';
 import type { Circuit } from './circuit.ts';
+import { nameOf } from './connect.ts';
 import {
   type ChallengeFlight,
   encodeResume,
@@ -45,6 +46,8 @@ const RETRY_AFTER_MOST_MS = 60_000;
 /** UNKNOWN is believed after so many answers, this far apart: one wrong or restarting machine must not end a session. */
 const UNKNOWN_ANSWERS = 3;
 const UNKNOWN_APART_MS = 1_000;
+/** So many in a row; then it is dialed as after any refusal, and they count anew. */
+const FOLLOWED_MOST = 3;
 
 const NOTHING_TOLD: Positions = { received: 0, acked: 0, limit: 0, base: 0, sent: 0 };
 
@@ -57,6 +60,8 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
   readonly #redial = new Redial();
   #place: number;
   #unknown = 0;
+  /** Addresses offered by servers that were dialed one after the other. */
+  #followed = 0;
   // What was written on the circuit of the current attempt: MACs cover it.
   #resumeBytes: Buffer = Buffer.alloc(0);
   #challengeBytes: Buffer | null = null;
@@ -226,6 +231,7 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
     }
     this.#accepted = true;
     this.#unknown = 0;
+    this.#followed = 0;
     this.#moving = false;
     this.#redial.attached(this.#now);
     core.renew(flight.heartbeatMs, flight.holdMs);
@@ -247,7 +253,7 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
     const numbers = code === RejectCode.STATE_LOST && positions !== undefined ? `the server has ${tell(positions)}` : '';
     const what = numbers === '' ? reason : `${reason}; ${numbers}, this end ${tell(this.#driver.core.positions())}`;
     const error = rejectError(code, cause, what, Math.min(retryAfterMs, RETRY_AFTER_MOST_MS));
-    if (isRetry(code)) return this.#again(error, error.retryAfterMs);
+    if (isRetry(code)) return good && this.#follow(flight.address) ? this.#later(error, 0) : this.#again(error, error.retryAfterMs);
     if (code === RejectCode.UNKNOWN) return this.#unknownHere(error);
     // Anybody on the way could have written it: a fault of this circuit and nothing more.
     if (!good) return this.#again(error, 0);
@@ -256,6 +262,16 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
     const finals = code === RejectCode.CLOSED || code === RejectCode.EXPIRED ? flight.positions : undefined;
     this.#driver.core.concluded(finals, error);
     this.#driver.touched();
+  }
+
+  /** Sent to another of this client's places. Not for ever: two servers may each believe that the other has the session. */
+  #follow(address: string | undefined): boolean {
+    const place =
+      address === undefined ? -1 : this.#options.addresses.findIndex((known) => known !== undefined && nameOf(known) === address);
+    const goes = place >= 0 && this.#followed < FOLLOWED_MOST;
+    this.#followed = goes ? this.#followed + 1 : 0;
+    if (goes) this.#place = place;
+    return goes;
   }
 
   /** One UNKNOWN may come from the wrong machine. Three, apart in time and from all places dialed, mean what they say. */

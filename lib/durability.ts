@@ -3,6 +3,7 @@ import { report } from './diagnostics.ts';
 import type { SessionDriver } from './driver.ts';
 import { Committer, type Taken } from './durable/committer.ts';
 import { SessionError } from './errors.ts';
+import { ownerName } from './peering.ts';
 import { Alarm, delay, type Runtime } from './runtime.ts';
 import type { Store } from './stores/store.ts';
 
@@ -24,15 +25,18 @@ export class Durability {
   readonly mode: 'detach' | 'commit';
   /** Name of this process for its store. */
   readonly owner: string;
+  /** Where clients reach it, where processes send them to each other. */
+  readonly address: string | undefined;
   readonly #runtime: Runtime;
   readonly #alarm: Alarm;
   readonly #committers = new Set<{ refresh(): void; readonly over: boolean }>();
   #refreshedMs: number;
 
-  constructor(store: Store, mode: 'detach' | 'commit', runtime: Runtime) {
+  constructor(store: Store, mode: 'detach' | 'commit', runtime: Runtime, address?: string) {
     this.store = store;
     this.mode = mode;
-    this.owner = runtime.randomBytes(16).toString('hex');
+    this.address = address;
+    this.owner = ownerName(runtime.randomBytes(16).toString('hex'), address);
     this.#runtime = runtime;
     this.#refreshedMs = runtime.now();
     this.#alarm = new Alarm((now) => this.#ring(now));
@@ -57,7 +61,10 @@ export class Durability {
       troubled: (error: unknown) => report('store', { id }, asError(error)),
     };
     const keepMs = this.keepMs(driver.core.holdMs);
-    const committer = new Committer(host, { store: this.store, id, owner: this.owner, identity, mode: this.mode, keepMs }, taken);
+    const { store, owner, mode } = this;
+    // What is not detached anywhere stays where it is; a crash is found by the lease.
+    const liveWhile = mode === 'commit' && this.address !== undefined ? 'held' : 'attached';
+    const committer = new Committer(host, { store, id, owner, identity, mode, liveWhile, keepMs }, taken);
     driver.durable = committer;
     this.#committers.add(committer);
     if (this.#alarm.dueMs === Infinity) this.#ring(runtime.now());
@@ -84,9 +91,9 @@ export class Durability {
   }
 
   #ring(now: number): void {
-    this.#runtime.arm(this.#alarm, now + (this.mode === 'detach' ? RENEW_MS : REFRESH_MS));
-    if (this.mode === 'detach')
-      this.store.renew(this.owner, LEASE_MS).catch((error: unknown) => report('store', { id: '' }, asError(error)));
+    const leased = this.mode === 'detach' || this.address !== undefined;
+    this.#runtime.arm(this.#alarm, now + (leased ? RENEW_MS : REFRESH_MS));
+    if (leased) this.store.renew(this.owner, LEASE_MS).catch((error: unknown) => report('store', { id: '' }, asError(error)));
     if (now - this.#refreshedMs < REFRESH_MS) return;
     this.#refreshedMs = now;
     for (const committer of this.#committers) committer.refresh();

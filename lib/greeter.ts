@@ -13,6 +13,7 @@ import { Durability } from './durability.ts';
 import { SessionError } from './errors.ts';
 import type { LateAbort } from './late-abort.ts';
 import { type ResumeRequest, type SessionServerOptions, type Settings, sameOrigin, type Verdict } from './options.ts';
+import { parsePeering } from './peering.ts';
 import { type Known, type Live, NEVER, type Provisional, Registry, TOMBSTONE_LEAST_MS } from './registry.ts';
 import { Restorer } from './restorer.ts';
 import { delay } from './runtime.ts';
@@ -73,7 +74,8 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
     this.#trusted = new Set(options.trustedProxies ?? []);
     const { store, resumeFrom, tickets: ring } = options;
     const { durability: mode } = settings;
-    this.durability = store === undefined || mode === 'memory' ? null : new Durability(store, mode, settings.runtime);
+    const address = parsePeering(options, mode);
+    this.durability = store === undefined || mode === 'memory' ? null : new Durability(store, mode, settings.runtime, address);
     const { registry, listeners, node } = this;
     const opened = (session: Session<Message>): void => this.#events.opened(session);
     const adoption = { settings, registry, listeners, node, resumeFrom, opened, budget, host: this };

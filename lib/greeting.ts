@@ -319,9 +319,9 @@ export class Greeting<Message> implements CircuitOwner {
   #reject(code: RejectCode, asked: Vouched | undefined, detail: Partial<RejectedFlight>, why?: SessionError): void {
     if (this.#ended) return;
     const sessionId = this.#reader.resumed;
-    const { retryAfterMs = 0, positions, generation, cause, reason = '' } = detail;
+    const { retryAfterMs = 0, positions, generation, cause, reason = '', address } = detail;
     const versions = code === RejectCode.VERSION ? [VERSION] : [];
-    const fields = { sessionId, code, retryAfterMs, versions, positions, generation, cause, reason };
+    const fields = { sessionId, code, retryAfterMs, versions, positions, generation, cause, reason, address };
     const bytes = encodeRejected(fields, asked !== undefined, this.#answered);
     if (asked !== undefined)
       setMac(bytes, asked.known.keys.mac('rejected', [...this.#earlier(asked), macInput(bytes)], this.#binding(asked.known)));

@@ -197,6 +197,13 @@ export interface SessionServerOptions<Message> extends SharedOptions<Message> {
   readonly challenge?: 'auto' | 'always' | 'never';
   /** Hint for load balancers, 1-255, given to clients for their next dial; 0: none. */
   readonly node?: number;
+  /**
+   * A resume of a session that another process has live: `takeover` (default) takes it over; `redirect` sends the client there, as long as
+   * that process runs. Needs `address`, and clients that have the addresses of all servers in their list.
+   */
+  readonly peering?: 'takeover' | 'redirect';
+  /** Where clients dial this server, as in their lists: `host:port`, or the path of a Unix socket. */
+  readonly address?: string;
   /** Addresses exempt from per-address limits, because a proxy speaks for many clients. */
   readonly trustedProxies?: readonly string[];
   /**

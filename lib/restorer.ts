@@ -18,6 +18,7 @@ import {
   snapshotOf,
 } from './durable/record.ts';
 import { OneByOne } from './one-by-one.ts';
+import { addressOf } from './peering.ts';
 import type { Known, Live, Tombstone } from './registry.ts';
 import type { Claim, ClaimResult, StoredRecord } from './stores/store.ts';
 
@@ -100,10 +101,13 @@ export class Restorer<Message> {
     const { store, owner, mode } = durability;
     if (registry.live.size >= settings.limits.sessions) return { code: RejectCode.BUSY, detail: { reason: 'at a limit' } };
     const { generation, instance, positions } = flight;
-    const exclusive = mode === 'detach';
+    const exclusive = mode === 'detach' || durability.address !== undefined;
     const keepMs = durability.keepMs(settings.holdMs);
     const request = { id, owner, generation, instance, positions, held: undefined, exclusive, keepMs };
-    const result = await durability.persist(() => store.claim(request), CLAIM_MS);
+    let result = await durability.persist(() => store.claim(request), CLAIM_MS);
+    // Nothing is lost with a process that commits: where it is gone, or cannot be dialed, the session is taken over.
+    if (mode === 'commit' && result.status === 'live' && (result.leaseMs === 0 || this.#elsewhere(result.owner) === undefined))
+      result = await durability.persist(() => store.claim({ ...request, exclusive: false }), CLAIM_MS);
     switch (result.status) {
       case 'claimed':
         await this.#adopt(id, result.claim, result.record as StoredRecord, flight, circuit);
@@ -113,7 +117,10 @@ export class Restorer<Message> {
       case 'lost':
         return { code: RejectCode.STATE_LOST, detail: { positions: told(result, settings.window), reason: 'bytes are missing' } };
       case 'live':
-        if (result.leaseMs > 0) return { code: RejectCode.RETRY_LATER, detail: { retryAfterMs: LIVE_RETRY_MS, reason: 'live elsewhere' } };
+        if (result.leaseMs > 0) {
+          const detail = { retryAfterMs: LIVE_RETRY_MS, reason: 'live elsewhere', address: this.#elsewhere(result.owner) };
+          return { code: RejectCode.RETRY_LATER, detail };
+        }
         return { code: RejectCode.STATE_LOST, detail: { positions: told(result, settings.window), reason: 'its process crashed' } };
       case 'ended':
         this.#bury(id, result.tombstone, circuit);
@@ -134,6 +141,13 @@ export class Restorer<Message> {
     const tie = (driver: SessionDriver<Message>): void =>
       durability.tie(driver, { id, identity: record.identity, node: () => node }, { claim, record, data });
     await adopt(this.#options, { identity, snapshot, data, ticketBytes: 0, circuit, tie });
+  }
+
+  /** Where another process is reached, if this server sends clients to others. One of this address that is not this one is no more. */
+  #elsewhere(owner: string): string | undefined {
+    const { address } = this.#options.durability;
+    const other = addressOf(owner);
+    return address === undefined || other === address ? undefined : other;
   }
 
   #bury(id: string, bytes: Buffer, circuit: CircuitInfo): Tombstone | undefined {

@@ -134,6 +134,8 @@ export interface RejectedFlight {
   readonly cause: CloseCode | undefined;
   /** For people. Escaped by safeText() when decoded. */
   readonly reason: string;
+  /** `host:port` of the machine that holds the session; with RETRY_LATER, where it may be dialed instead. */
+  readonly address?: string | undefined;
   /** Present when the RESUME's own MAC was good. */
   readonly mac: Buffer | undefined;
 }
@@ -216,6 +218,7 @@ export function encodeRejected(flight: Unsealed<RejectedFlight>, mac: boolean, f
     [Tag.VERSIONS, flight.versions.length === 0 ? undefined : Buffer.from(flight.versions)],
     [Tag.CAUSE, flight.cause === undefined ? undefined : u16(flight.cause)],
     [Tag.REASON, reason.length === 0 ? undefined : reason],
+    [Tag.ADDRESS, flight.address === undefined ? undefined : Buffer.from(flight.address, 'latin1')],
     [Tag.MAC, mac ? EMPTY_MAC : undefined],
   ];
   const bare = encodeFields(Kind.REJECTED, 0, flight.sessionId, fields(EMPTY));
@@ -397,8 +400,17 @@ function decodeRejected(fields: Fields, sessionId: Buffer): RejectedFlight {
     generation: fields.has(Tag.GENERATION) ? fields.u64(Tag.GENERATION) : undefined,
     cause: cause as CloseCode | undefined,
     reason: safeText((fields.optional(Tag.REASON) ?? EMPTY).toString('utf8')),
+    ...addressOf(fields, code),
     mac: fields.optional(Tag.MAC),
   };
+}
+
+/** Only RETRY_LATER sends elsewhere; as with all tags that may be skipped, it says nothing in other places. */
+function addressOf(fields: Fields, code: number): { readonly address?: string } {
+  const address = code === RejectCode.RETRY_LATER ? fields.optional(Tag.ADDRESS)?.toString('latin1') : undefined;
+  if (address === undefined) return {};
+  if (!/^[\x21-\x7e]+$/.test(address)) throw broken('H-23', 'an ADDRESS with other than printable ASCII characters');
+  return { address };
 }
 
 function offeredMethods(fields: Fields): number {

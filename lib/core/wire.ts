@@ -23,6 +23,8 @@ export const MAX_FRAMING_NAME_BYTES = 64;
 export const MAX_VERSIONS = 16;
 /** Reason of REJECTED and CLOSE, UTF-8. */
 export const MAX_REASON_BYTES = 256;
+/** `host:port` in REJECTED. */
+export const MAX_ADDRESS_BYTES = 255;
 /** A ticket up to this size rides in RESUME; a larger one follows it as a frame. */
 export const MAX_INLINE_TICKET_BYTES = 6_144;
 export const MAX_TICKET_BYTES = 73_728;
@@ -68,6 +70,7 @@ export const Tag = {
   MAC: 0x7f,
   /** Ignorable: an accepting side that does not know it keeps no tickets. */
   TICKETS: 0xa0,
+  ADDRESS: 0xa1,
 } as const;
 
 /** TLV tags from here on are skipped when unknown; others make the flight invalid. */

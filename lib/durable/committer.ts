@@ -31,6 +31,8 @@ export interface CommitterOptions {
   readonly identity: Buffer;
   /** commit: acks and outputs wait for the record. detach: written only while no circuit carries the session. */
   readonly mode: 'commit' | 'detach';
+  /** Its record is live while a circuit carries it, or while this process has it: others then send its peer here. */
+  readonly liveWhile: 'attached' | 'held';
   /** How long a record is kept that nobody touches. */
   readonly keepMs: number;
 }
@@ -43,7 +45,7 @@ export interface Taken {
 }
 
 const RETRY_MS = { first: 50, most: 2_000 };
-/** Removing the record of a session that has ended is tried so often: after keepMs it goes by itself. */
+/** Of the record of a session that has ended: after keepMs it goes by itself. */
 const REMOVE_TRIES = 10;
 const CLEAN_POLL_MS = 20;
 
@@ -81,12 +83,11 @@ export class Committer<Message> implements Bonded {
       this.#stored = this.#captured;
       this.#writtenEnd = dataEnd(this.#captured);
       this.#detached = true;
-      this.#cleanDue = true;
+      this.#cleanDue = options.liveWhile === 'attached';
     }
     this.#release(this.#captured);
   }
 
-  /** session.data: replaced, never edited. */
   get data(): unknown {
     return this.#data;
   }
@@ -162,7 +163,7 @@ export class Committer<Message> implements Bonded {
   /** No circuit does: once the record tells everything it is clean. */
   detached(): void {
     this.#detached = true;
-    this.#cleanDue = true;
+    this.#cleanDue = this.#options.liveWhile === 'attached';
     this.capture();
   }
 
@@ -183,7 +184,7 @@ export class Committer<Message> implements Bonded {
       for (;;) {
         if (this.#claim === null || this.#over) return undefined;
         const request = { id, owner, generation, instance, positions: undefined, held: this.#claim, exclusive: false, keepMs };
-        const result = await this.#try(() => store.claim(request));
+        const result = await this.repeat(() => store.claim(request));
         if (result?.status === 'behind') {
           this.#writtenEnd = -1;
           await this.#write(true);
@@ -191,7 +192,7 @@ export class Committer<Message> implements Bonded {
         }
         if (result?.status === 'fenced') this.letGo(fenced(result.generation));
         if (result?.status === 'gone' || result?.status === 'ended') this.letGo(gone());
-        if (result?.status === 'claimed') this.#cleanDue = this.#detached;
+        if (result?.status === 'claimed') this.#cleanDue = this.#detached && this.#options.liveWhile === 'attached';
         return result;
       }
     });
@@ -209,12 +210,13 @@ export class Committer<Message> implements Bonded {
     this.#finish();
     this.#queue(async () => {
       const claim = this.#claim;
-      if (claim !== null) await this.#try(() => this.#options.store.remove(claim, tombstone, keepMs), REMOVE_TRIES);
+      if (claim !== null) await this.repeat(() => this.#options.store.remove(claim, tombstone, keepMs), REMOVE_TRIES);
     });
   }
 
   /** Resolves when the record of a detached session is clean: another process may take it up as it is. */
   async clean(): Promise<void> {
+    this.#cleanDue ||= this.#detached && this.#options.liveWhile === 'held';
     for (this.capture(); this.#cleanDue && !this.#over; this.capture()) {
       await this.#tail;
       // A message is in progress.
@@ -252,10 +254,6 @@ export class Committer<Message> implements Bonded {
 
   writeOf(boundary: Boundary): Write {
     return this.#writeOf(boundary, this.#claim as Claim);
-  }
-
-  repeat<T>(call: () => Promise<T>): Promise<T | undefined> {
-    return this.#try(call);
   }
 
   written(bond: Bond, boundary: Boundary): void {
@@ -313,7 +311,7 @@ export class Committer<Message> implements Bonded {
     const base = Math.min(egress.replay.base, end);
     const outbox = egress.replay.base > end ? Buffer.alloc(0) : egress.replay.slice(base, end);
     const numbers = { received: boundary.cursor, base, sent: boundary.end };
-    const result = await this.#try(() => store.create({ id, owner, generation, instance, identity, state, outbox, ...numbers, keepMs }));
+    const result = await this.repeat(() => store.create({ id, owner, generation, instance, identity, state, outbox, ...numbers, keepMs }));
     if (result === undefined) return;
     if (result.status === 'exists') return this.letGo(new SessionError('ERR_FENCED', `the store holds a record ${id} of somebody else`));
     this.#claim = result.claim;
@@ -332,7 +330,7 @@ export class Committer<Message> implements Bonded {
       // Only where nothing is held back: a boundary so old that the peer has acked beyond it. A newer one follows.
       if (this.#over || core.outbound.egress.replay.base > dataEnd(boundary)) return;
       const write = this.#writeOf(boundary, this.#claim);
-      result = await this.#try(() => (clean ? store.release(write) : store.commit(write)));
+      result = await this.repeat(() => (clean ? store.release(write) : store.commit(write)));
       if (result === undefined) return;
       this.refused(result);
     }
@@ -377,7 +375,7 @@ export class Committer<Message> implements Bonded {
   }
 
   /** Repeats a call until it is answered: what was asked may have been done. @returns undefined where the session ended meanwhile */
-  async #try<T>(call: () => Promise<T>, most: number = Infinity): Promise<T | undefined> {
+  async repeat<T>(call: () => Promise<T>, most: number = Infinity): Promise<T | undefined> {
     for (let tries = 0; ; tries++) {
       try {
         return await call();

@@ -95,7 +95,14 @@ class RedisStore implements Store {
       case 'lost':
         return { status: 'lost', received: number(0), base: number(1), sent: number(2) };
       case 'live':
-        return { status: 'live', leaseMs: await this.#leaseMs(textOf(rest[0])), received: number(1), base: number(2), sent: number(3) };
+        return {
+          status: 'live',
+          owner: textOf(rest[0]),
+          leaseMs: await this.#leaseMs(textOf(rest[0])),
+          received: number(1),
+          base: number(2),
+          sent: number(3),
+        };
       case 'fenced':
         return { status: 'fenced', generation: number(0) };
       case 'behind':

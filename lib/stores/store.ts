@@ -102,7 +102,14 @@ export type ClaimResult =
   /** Bytes are missing, in one direction or the other. Nothing changed. */
   | { readonly status: 'lost'; readonly received: number; readonly base: number; readonly sent: number }
   /** Exclusive, and live elsewhere. leaseMs: so long its owner may still be running; 0: it is not. Nothing changed. */
-  | { readonly status: 'live'; readonly leaseMs: number; readonly received: number; readonly base: number; readonly sent: number }
+  | {
+      readonly status: 'live';
+      readonly owner: string;
+      readonly leaseMs: number;
+      readonly received: number;
+      readonly base: number;
+      readonly sent: number;
+    }
   /** The claim held is no longer good: another process has the record. */
   | { readonly status: 'fenced'; readonly generation: number }
   /** The store has lost the claim held, or writes made under it: write the whole record, then claim again. */

@@ -285,7 +285,7 @@ function protectsLiveRecords(now: Now): void {
     const claim = await created(store, id);
     await store.renew('A', LEASE_MS * 10);
     const held = await other.claim(request(id, 'B', 2, { exclusive: true }));
-    expect(held).to.include({ status: 'live', received: 10, base: 5, sent: 7 });
+    expect(held).to.include({ status: 'live', owner: 'A', received: 10, base: 5, sent: 7 });
     if (held.status === 'live') expect(held.leaseMs).to.be.within(1, LEASE_MS * 10);
     await store.renew('A', LEASE_MS);
     await wait(LEASE_MS * 2);

@@ -119,6 +119,7 @@ function caseB(): Record<string, string> {
   const { open, opened, keys, steps } = opening(KeyMethod.EXPORTER | KeyMethod.PSK, given.exporter, given.psk);
   const resume = sealed(keys, 'resume', [], resumeFlight(), binding);
   const taken: Rejection = { ...rejection(RejectCode.TAKEN_OVER), generation: 5 };
+  const elsewhere: Rejection = { ...rejection(RejectCode.RETRY_LATER), retryAfterMs: 2000, address: '192.0.2.7:4000' };
   return hexed({
     open,
     opened,
@@ -127,6 +128,7 @@ function caseB(): Record<string, string> {
     resume,
     resumed: sealed(keys, 'resumed', [resume], resumedFlight(), binding),
     rejectedTakenOver: sealed(keys, 'rejected', [resume], encodeRejected(taken, true), binding),
+    rejectedElsewhere: sealed(keys, 'rejected', [resume], encodeRejected(elsewhere, true), binding),
   });
 }
 

@@ -53,6 +53,7 @@ describe('wire', () => {
       TICKET_FOLLOWS: 0x14,
       MAC: 0x7f,
       TICKETS: 0xa0,
+      ADDRESS: 0xa1,
     });
     expect(wire.KeyMethod).to.deep.equal({ EXPORTER: 1, X25519: 2, PSK: 4 });
     expect(wire.RejectCode).to.deep.equal({

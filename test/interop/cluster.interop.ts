@@ -17,14 +17,18 @@ const SESSIONS = 10;
 
 /** A node's process, which can be killed, drained and started again on its port. */
 class Node implements AsyncDisposable {
+  readonly port: number;
   readonly #args: readonly string[];
   #child: ChildProcess | null = null;
   /** Sessions taken over from another process, over all its lives. */
   taken: number = 0;
+  /** Resumes that it sent to the other one. */
+  sentOn: number = 0;
   #stderr: string = '';
 
-  constructor(port: number, redisPort: number, number: number) {
-    this.#args = [port, redisPort, number].map(String);
+  constructor(port: number, redisPort: number, number: number, ...peering: readonly 'redirect'[]) {
+    this.port = port;
+    this.#args = [...[port, redisPort, number].map(String), ...peering];
   }
 
   async start(): Promise<void> {
@@ -35,6 +39,7 @@ class Node implements AsyncDisposable {
     createInterface({ input: child.stdout }).on('line', (line) => {
       if (line === 'ready') ready = true;
       else if (line.startsWith('took')) this.taken++;
+      else if (line === 'rejected ERR_RETRY_LATER') this.sentOn++;
     });
     child.stderr.on('data', (chunk: Buffer) => {
       this.#stderr += chunk.toString();
@@ -68,8 +73,8 @@ class Counter {
   wrong: string = '';
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(port: number) {
-    this.client = new SessionClient({ framing: lines(), port });
+  constructor(...ports: readonly number[]) {
+    this.client = new SessionClient({ framing: lines(), addresses: ports.map((port) => ({ port })) });
   }
 
   async start(): Promise<void> {
@@ -175,5 +180,35 @@ describe('two nodes behind HAProxy with Redis', function () {
     site.redis.continue();
     await site.goesOn();
     await site.end();
+  });
+});
+
+describe("two nodes with Redis and peering 'redirect'", function () {
+  this.timeout(90_000);
+
+  it('send clients on to a node that was killed until its lease is over, and then take its sessions', async () => {
+    await using redis = await RedisServer.start({ appendfsync: 'everysec' });
+    const ports = [await freePort(), await freePort()] as const;
+    await using first = new Node(ports[0], redis.port, 1, 'redirect');
+    await using second = new Node(ports[1], redis.port, 2, 'redirect');
+    await Promise.all([first.start(), second.start()]);
+    const counters = Array.from({ length: SESSIONS }, (_, i) => new Counter(...(i % 2 === 0 ? ports : [ports[1], ports[0]])));
+    await Promise.all(counters.map((counter) => counter.start()));
+    const goOn = async (): Promise<void> => {
+      const before = counters.map(({ answered }) => answered);
+      await eventually(() => counters.every(({ answered, wrong }, i) => answered > (before[i] as number) + 5 || wrong !== ''));
+    };
+    await goOn();
+    await first.end('SIGKILL');
+    await eventually(() => second.sentOn > 0);
+    await eventually(() => second.taken === SESSIONS / 2);
+    await goOn();
+    // What is let go is taken at once; what lives at the other one is left there.
+    await first.start();
+    const { sentOn } = first;
+    await second.end('SIGTERM');
+    await eventually(() => first.taken === SESSIONS);
+    expect(first.sentOn).to.equal(sentOn);
+    for (const counter of counters) await counter.end();
   });
 });

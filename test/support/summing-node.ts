@@ -1,5 +1,6 @@
 // A server in a process of its own, whose sessions live in Redis: it adds up the numbers that it is sent and answers each with count and
-// sum. argv: its port, Redis's port, its number. SIGTERM: it drains and ends. Prints `ready`, and one line for each session it takes up.
+// sum. argv: its port, Redis's port, its number, and `redirect` where it is dialed directly and sends clients to the node that has their
+// session. SIGTERM: it drains and ends. Prints `ready`, and one line for each session it takes up.
 
 import { createClient } from 'redis';
 import { lines } from '../../lib/framing/lines.ts';
@@ -11,12 +12,16 @@ interface Sum {
   readonly sum: number;
 }
 
-const [port, redisPort, node] = process.argv.slice(2).map(Number) as [number, number, number];
+const [port, redisPort, node] = process.argv.slice(2, 5).map(Number) as [number, number, number];
+const redirect = process.argv[5] === 'redirect';
 const client = createClient({ socket: { host: '127.0.0.1', port: redisPort, reconnectStrategy: 50 } });
 client.on('error', () => {});
 await client.connect();
 const store = redisStore({ client });
-const server = new SessionServer({ framing: lines(), store, durability: 'commit', node, proxyProtocol: { trust: ['127.0.0.1'] } });
+const place = redirect
+  ? ({ peering: 'redirect', address: `127.0.0.1:${port}` } as const)
+  : { node, proxyProtocol: { trust: ['127.0.0.1'] } };
+const server = new SessionServer({ framing: lines(), store, durability: 'commit', ...place });
 server.on('session', (session) => {
   process.stdout.write(`${session.restored ? 'took' : 'opened'} ${session.id}\n`);
   session.data ??= { count: 0, sum: 0 };

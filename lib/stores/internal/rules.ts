@@ -38,7 +38,8 @@ export function judgeClaim(stored: Header, asked: ClaimRequest, leaseMs: number)
   if (!newer || (instance !== stored.instance && instance <= stored.generation))
     return { status: 'stale', generation: stored.generation, instance: stored.instance };
   if (held === undefined) {
-    if (asked.exclusive && stored.live && stored.owner !== owner) return { status: 'live', leaseMs, received, base, sent };
+    if (asked.exclusive && stored.live && stored.owner !== owner)
+      return { status: 'live', owner: stored.owner, leaseMs, received, base, sent };
     if (asked.positions !== undefined && !fit(stored, asked.positions)) return { status: 'lost', received, base, sent };
   }
   return { generation, instance, owner, tenure };

@@ -30,6 +30,7 @@ const worlds: readonly World[] = [
       'node closed',
       'client killed',
       'move',
+      'sent on',
       'store away',
       'lost',
       'unanswered',

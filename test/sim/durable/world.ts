@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import { SessionClient } from '../../../lib/client.ts';
 import { SessionError } from '../../../lib/errors.ts';
 import { lines } from '../../../lib/framing/lines.ts';
+import type { Address } from '../../../lib/options.ts';
 import { SessionServer } from '../../../lib/server.ts';
 import type { Session } from '../../../lib/session.ts';
 import { Random } from '../../../lib/testing/random.ts';
@@ -44,6 +45,8 @@ export interface DurablePlan {
   /** What is added to each answer, and to session.data of the nodes. */
   readonly fillBytes: number;
   readonly dataBytes: number;
+  /** What a node does with a session that another has. */
+  readonly peering: 'takeover' | 'redirect';
 }
 
 export function makeDurablePlan(seed: number): DurablePlan {
@@ -66,6 +69,7 @@ export function makeDurablePlan(seed: number): DurablePlan {
     window: WINDOW,
     fillBytes: 0,
     dataBytes: 0,
+    peering: random.chance(0.4) ? 'redirect' : 'takeover',
   };
 }
 
@@ -80,6 +84,7 @@ export function makeTicketPlan(seed: number): DurablePlan {
     window: random.pick([WINDOW, 16_384, 4_096]),
     fillBytes: random.pick([0, 0, 50, 500]),
     dataBytes: random.pick([0, 0, 100, 9_000]),
+    peering: 'takeover',
   };
 }
 
@@ -171,8 +176,10 @@ class DurableWorld {
 
   startNode(i: number): void {
     const host = this.makeHost(`node ${i} life `);
+    const { peering } = this.plan;
     const server = new SessionServer<string>({
       framing: lines(),
+      ...(peering === 'redirect' ? { peering, address: `node:${i}` } : {}),
       ...(this.plan.kept === 'store' ? { store: this.store.of(host) } : { tickets: this.ring }),
       runtime: host,
       holdMs: 3_600_000,
@@ -180,6 +187,9 @@ class DurableWorld {
       limits: { takeovers: 1_000_000, messageBytes: MESSAGE_BYTES },
     });
     server.on('session', (session) => this.#serve(host, session));
+    server.on('rejected', ({ message }) => {
+      if (message.includes('live elsewhere')) this.count('sent on');
+    });
     this.nodes[i] = { host, server };
   }
 
@@ -254,7 +264,8 @@ class DurableWorld {
       runtime: host,
       window: this.plan.window,
       limits: { messageBytes: MESSAGE_BYTES },
-      connect: (_address, { signal }) => this.#dial(host, signal),
+      ...(this.plan.peering === 'redirect' ? { addresses: this.nodes.map((_, port) => ({ host: 'node', port })) } : {}),
+      connect: (address, { signal }) => this.#dial(host, address, signal),
     });
     this.client = client;
     let session: Session<string>;
@@ -319,8 +330,11 @@ class DurableWorld {
     });
   }
 
-  #dial(host: Host, signal: AbortSignal): Promise<Duplex> {
-    const node = this.nodes[this.random.integer(0, NODES - 1)] as { host: Host; server: SessionServer<string> | null };
+  /** @param address undefined: any node. Where there is one a balancer sends some elsewhere all the same */
+  #dial(host: Host, address: Address | undefined, signal: AbortSignal): Promise<Duplex> {
+    const wanted =
+      address !== undefined && 'port' in address && !this.random.chance(0.3) ? address.port : this.random.integer(0, NODES - 1);
+    const node = this.nodes[wanted] as { host: Host; server: SessionServer<string> | null };
     const { server } = node;
     const delayMs = this.random.integer(0, this.plan.networkMs);
     const dial: Dial = server === null ? { kind: 'refused', delayMs } : { kind: 'server', delayMs, fate: this.#fate() };
