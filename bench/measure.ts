@@ -116,7 +116,10 @@ export function durablePoint(count: number, ms: number, rounds: number): Point {
   };
 }
 
-/** W4. Memory of the server per session, in bytes; idle CPU of its process in percent of one core. */
+/**
+ * W4. Memory of the server per session, in bytes, as soon as all are open, and once they have been idle for a while: V8 gives back what it
+ * took for their opening. Idle CPU of its process in percent of one core.
+ */
 export function idlePoint(count: number, idleMs: number): Point {
   return {
     name: `W4 ${count} idle`,
@@ -131,9 +134,11 @@ export function idlePoint(count: number, idleMs: number): Point {
       await run(pair, 'idle', endpoint, { count });
       const after = await ask(pair.server, 'memory');
       const { share = Number.NaN } = await ask(pair.server, String(idleMs));
+      const rested = await ask(pair.server, 'memory');
       await finish(pair);
-      const each = (name: string): number => (figure(after, name) - figure(before, name)) / count;
-      return { value: each('rss'), more: { heapBytes: each('heapUsed'), idleCpuPercent: share * 100, links: figure(after, 'links') } };
+      const each = (name: string, then = after): number => (figure(then, name) - figure(before, name)) / count;
+      const more = { heapBytes: each('heapUsed'), restedBytes: each('rss', rested), idleCpuPercent: share * 100 };
+      return { value: each('rss'), more: { ...more, links: figure(after, 'links') } };
     },
   };
 }

@@ -1,17 +1,19 @@
 // W4: many sessions that say nothing, heartbeats as each library has them. What one costs the server in memory, and all of them in CPU.
 
-import type { Endpoint, Link, Peer } from '../peer.ts';
+import type { Endpoint, Link, Peer, Taker } from '../peer.ts';
 import type { Figures, Options, Serving } from '../worker.ts';
 import type { Side } from './sides.ts';
 
 const OPENED_AT_ONCE = 100;
+/** One for all, so that what is measured is the peer's and not ours. */
+const NOBODY: Taker = { take() {}, room() {} };
 
 export const idle: Side = {
   async serve(peer: Peer): Promise<Serving> {
     const links: Link[] = [];
     const serving = await peer.serve((link) => {
       links.push(link);
-      return { take() {}, room() {} };
+      return NOBODY;
     });
     return {
       endpoint: serving.endpoint,
@@ -36,7 +38,7 @@ export const idle: Side = {
 
   async run(peer: Peer, endpoint: Endpoint, { count = 0 }: Options): Promise<Figures> {
     for (let left = count; left > 0; left -= OPENED_AT_ONCE) {
-      const some = Array.from({ length: Math.min(left, OPENED_AT_ONCE) }, () => peer.connect(endpoint, { take() {}, room() {} }));
+      const some = Array.from({ length: Math.min(left, OPENED_AT_ONCE) }, () => peer.connect(endpoint, NOBODY));
       held.push(...(await Promise.all(some)));
     }
     return { count };

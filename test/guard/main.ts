@@ -1,5 +1,5 @@
-// `npm run guard [-- --update]`: counts what messages cost (heap, system calls, instructions) and idle sessions (heap), and compares with baseline.json, which
-// --update writes anew. Fails when a figure is worse than its tolerance. Needs strace and valgrind; installs them on Debian.
+// `npm run guard [-- --update]`: counts what messages cost (heap, system calls, instructions) and idle sessions (heap), and compares with
+// baseline.json, which --update writes anew. Fails when a figure is worse than its tolerance. Needs strace and valgrind; installs them on Debian.
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
