@@ -17,7 +17,7 @@ import { SessionError } from './errors.ts';
 import { type Opened, openOn } from './opening.ts';
 import { type Address, invalid, METADATA_MOST_BYTES, parseShared, type SessionClientOptions, type Settings } from './options.ts';
 import { delay } from './runtime.ts';
-import { SessionKeys, type TlsSecrets, tlsSecrets } from './security/keys.ts';
+import { EphemeralKey, SessionKeys, type TlsSecrets, tlsSecrets } from './security/keys.ts';
 import { Session } from './session.ts';
 import { type Abortable, aborted } from './waiters.ts';
 
@@ -61,6 +61,7 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
   readonly #budget: Budget;
   /** Where its sessions are recorded; null: in memory only. */
   readonly #records: ClientRecords<Message> | null;
+  readonly #ephemeral = new EphemeralKey();
   readonly #held = new Map<Session<Message>, Held<Message> | null>();
   #closed = false;
 
@@ -204,6 +205,7 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
         metadata: metadata === undefined ? undefined : bytesOf(metadata),
         allowCleartextCredentials,
         secretsOf: (circuit) => this.#secretsOf(circuit),
+        ephemeral: () => this.#ephemeral.current(this.#settings.runtime.now()),
       },
       this.#attempt(address),
       signal,

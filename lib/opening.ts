@@ -7,7 +7,7 @@ import { rejectError } from './core/verdict.ts';
 import { KeyMethod, Kind, MAX_TICKET_BYTES, NONCE_BYTES, VERSION } from './core/wire.ts';
 import { SessionError } from './errors.ts';
 import { HEARTBEAT_MS, type Settings } from './options.ts';
-import { deriveKeys, generateKeyPair, type KeyPair, type SessionKeys, sharedSecret, type TlsSecrets } from './security/keys.ts';
+import { deriveKeys, type KeyPair, type SessionKeys, sharedSecret, type TlsSecrets } from './security/keys.ts';
 
 /** What a session has after its OPENED was verified. */
 export interface Opened {
@@ -30,6 +30,8 @@ export interface OpeningOptions<Message> {
   readonly allowCleartextCredentials: boolean;
   /** Exporter and binding of this circuit; undefined on plain TCP, TLS 1.2, and behind a terminator. */
   readonly secretsOf: (circuit: Circuit) => TlsSecrets | undefined;
+  /** The key pair for where there is no exporter. */
+  readonly ephemeral: () => KeyPair;
 }
 
 /** @throws SessionError that is retryable or final, as the table of its code says */
@@ -75,7 +77,7 @@ class Opening<Message> implements AttemptHost {
       throw new SessionError('ERR_CLEARTEXT_CREDENTIALS', `not sent to ${info.remoteAddress} without TLS`);
     }
     this.#secrets = secretsOf(circuit);
-    if (this.#secrets === undefined) this.#keyPair = generateKeyPair();
+    if (this.#secrets === undefined) this.#keyPair = this.#options.ephemeral();
     this.#offered =
       (this.#secrets === undefined ? KeyMethod.X25519 : KeyMethod.EXPORTER) | (settings.psk === undefined ? 0 : KeyMethod.PSK);
     this.#bytes = encodeOpen({

@@ -140,7 +140,7 @@ export function sharedSecret(privateKey: KeyObject, peerKey: Buffer): Buffer {
   }
 }
 
-/** The accepting side's key pair: one serves all handshakes of a minute, since making one costs more than the rest of a handshake. */
+/** A side's key pair: one serves all handshakes of a minute (K-8), since making one costs more than the rest of a handshake. */
 export class EphemeralKey {
   readonly #lifetimeMs: number;
   #pair: KeyPair | undefined;
