@@ -29,7 +29,7 @@ export class FrameReader {
   readonly #ticketBytes: number;
   #bodyLeft = 0;
   #bodyOffset = 0;
-  // Header or control frame that a chunk boundary has cut; allocated when that first happens.
+  // Header or control frame that a chunk boundary has cut, which is rare; it has memory until the rest has come.
   #partial: Buffer = NOTHING;
   #partialBytes = 0;
   #stopped = false;
@@ -125,7 +125,7 @@ export class FrameReader {
   /** Grows with what has arrived, never by what a length field promises. */
   #room(bytes: number): void {
     if (bytes <= this.#partial.length) return;
-    const grown = Buffer.allocUnsafeSlow(Math.max(PARTIAL_BYTES, bytes, this.#partial.length * 2));
+    const grown = Buffer.allocUnsafeSlow(Math.max(FIRST_PARTIAL_BYTES, bytes, this.#partial.length * 2));
     this.#partial.copy(grown, 0, 0, this.#partialBytes);
     this.#partial = grown;
   }
@@ -146,8 +146,7 @@ export class FrameReader {
     }
     this.#partialBytes = 0;
     this.#dispatch(this.#partial, 0);
-    // A ticket's worth of memory is not kept for the next header.
-    if (this.#partial.length > PARTIAL_BYTES) this.#partial = NOTHING;
+    this.#partial = NOTHING;
     return at;
   }
 
@@ -158,5 +157,6 @@ export class FrameReader {
   }
 }
 
-const PARTIAL_BYTES = FRAME_HEADER_BYTES + MAX_CONTROL_BYTES;
+/** Enough for a header, and for all control frames without a text. */
+const FIRST_PARTIAL_BYTES = 32;
 const NOTHING: Buffer = Buffer.alloc(0);
