@@ -22,7 +22,9 @@ export const Tag = {
   VERSIONS: 0x11,
   CAUSE: 0x12,
   REASON: 0x13,
+  TICKET_FOLLOWS: 0x14,
   MAC: 0x7f,
+  TICKETS: 0xa0,
 } as const;
 export const Type = {
   DATA: 0x01,

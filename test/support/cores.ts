@@ -29,12 +29,13 @@ export interface CoreOptions<Message> {
   readonly window?: number;
   readonly peerWindow?: number;
   readonly holdMs?: number;
+  readonly ticketBytes?: number;
 }
 
 /** A detached core. */
 export function coreOf<Message>(role: 'dial' | 'accept', options: CoreOptions<Message>): SessionCore<Message> {
-  const { framing, limits, window = WINDOW, peerWindow = WINDOW, holdMs = HOLD_MS } = options;
-  const terms = { role, window, peerWindow, heartbeatMs: HEARTBEAT_MS, holdMs };
+  const { framing, limits, window = WINDOW, peerWindow = WINDOW, holdMs = HOLD_MS, ticketBytes = 0 } = options;
+  const terms = { role, window, peerWindow, heartbeatMs: HEARTBEAT_MS, holdMs, ticketBytes };
   return new SessionCore(framing, terms, { ...LIMITS, ...limits }, role === 'dial' ? HOLD_EXTRA_MS : 0);
 }
 

@@ -1,6 +1,6 @@
 // Cases about RESUME: its form and MAC, generation, instance and positions, early data, the older circuit, CHALLENGE (R-1 to R-22, K-4 to K-6).
 
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import {
   ack,
   close,
@@ -21,8 +21,10 @@ import {
   Reject,
   sync,
   Tag,
+  type Tlv,
   TOO_HIGH,
   Type,
+  u64,
   uint,
 } from '../bytes.ts';
 import type { Circuit } from '../circuit.ts';
@@ -76,6 +78,16 @@ const resumeSizes: readonly (readonly [string, number, number])[] = [
 
 const positionNames = ['received', 'acked', 'limit', 'base', 'sent'] as const;
 
+const LARGE = Buffer.alloc(6_145, 0x5a);
+
+function announcing(ticket: Buffer): Tlv {
+  return [Tag.TICKET_FOLLOWS, Buffer.concat([uint(4, ticket.length), createHash('sha256').update(ticket).digest()])];
+}
+
+function ticketFrame(ticket: Buffer): Buffer {
+  return frame(Type.TICKET, u64(0), ticket);
+}
+
 const forms: readonly Case[] = [
   ...badTlvs(resumeSizes).map(({ rule, name, edit }) => malformed(rule, name, { edit })),
   ...(
@@ -125,6 +137,21 @@ const forms: readonly Case[] = [
     edit: (tlvs) => tlvs.map((one) => (one[0] === Tag.MAX_VERSION ? [one[0], uint(1, 255)] : one)),
   }),
   taken('R-21', 'a TICKET that nobody issued', { extra: [[Tag.TICKET, randomBytes(600)]] }),
+  taken('R-21, H-22', 'a TICKET of 6,144 bytes', { extra: [[Tag.TICKET, randomBytes(6_144)]] }),
+  malformed('H-11', 'a TICKET of 6,145 bytes', { extra: [[Tag.TICKET, randomBytes(6_145)]] }),
+  malformed('H-11', 'TICKET_FOLLOWS of 35 bytes', { extra: [[Tag.TICKET_FOLLOWS, Buffer.alloc(35, 1)]] }),
+  malformed('H-22', 'a ticket announced that would have fitted', { extra: [announcing(Buffer.alloc(6_144))] }),
+  malformed('H-22', 'a ticket announced of 73,729 bytes', { extra: [announcing(Buffer.alloc(73_729))] }),
+  malformed('H-22', 'TICKET and TICKET_FOLLOWS', { extra: [[Tag.TICKET, randomBytes(9)], announcing(LARGE)] }),
+  taken('R-21, E-7', 'a ticket that follows and nobody issued', { extra: [announcing(LARGE)], behind: ticketFrame(LARGE) }),
+  taken('E-7', 'another ticket than the one announced', { extra: [announcing(LARGE)], behind: ticketFrame(Buffer.alloc(LARGE.length)) }),
+  taken('E-7, R-3', 'early data behind the ticket', (s) => ({
+    extra: [announcing(LARGE)],
+    behind: Buffer.concat([ticketFrame(LARGE), data(0, s.said)]),
+  })),
+  malformed('E-7', 'DATA where a ticket was announced', { extra: [announcing(LARGE)], behind: data(0, Buffer.of(1)) }),
+  malformed('E-7', 'a ticket of another length than announced', { extra: [announcing(LARGE)], behind: ticketFrame(LARGE.subarray(1)) }),
+  malformed('R-3', 'a ticket that was not announced', { behind: ticketFrame(LARGE) }),
   taken('R-5, O-12', 'CREDENTIALS that nobody asks for', { extra: [[Tag.CREDENTIALS, EMPTY]] }),
   {
     rule: 'V-3, H-6',

@@ -5,7 +5,7 @@ import { Budget } from '../../../lib/budget.ts';
 import { Circuit, circuitInfo } from '../../../lib/circuit.ts';
 import { decodeFlight, encodeChallenge, encodeOpen, encodeResume, flightLength, macInput, setMac } from '../../../lib/core/handshake.ts';
 import { kindName } from '../../../lib/core/tlv.ts';
-import { FlightAt, Frame, KeyMethod, Kind, MAC_BYTES, MAGIC } from '../../../lib/core/wire.ts';
+import { FlightAt, Frame, KeyMethod, Kind, MAC_BYTES, MAGIC, ticketHeader } from '../../../lib/core/wire.ts';
 import { SessionError } from '../../../lib/errors.ts';
 import { lines } from '../../../lib/framing/lines.ts';
 import { Greeter } from '../../../lib/greeter.ts';
@@ -13,6 +13,7 @@ import { Greeting } from '../../../lib/greeting.ts';
 import { parseShared } from '../../../lib/options.ts';
 import type { Live } from '../../../lib/registry.ts';
 import { deriveKeys, sharedSecret } from '../../../lib/security/keys.ts';
+import { keyring } from '../../../lib/tickets/keyring.ts';
 import { turns } from '../../support/net.ts';
 import { dataFrame, frame, offsetFrame } from '../../support/raw-peer.ts';
 import { check, type FuzzTarget } from '../target.ts';
@@ -22,6 +23,7 @@ import { KEYS, PAIR, repaired, SESSION_ID, SteadyRuntime, Wire } from '../world.
 const Flag = { HEADER: 1, LENGTH: 2, ID: 4, SEAL: 8, CHALLENGE: 16, DETACHED: 32, CONFIRM: 64 } as const;
 const HANDSHAKE_MS = 5_000;
 const FRESH = { received: 0, acked: 0, limit: 65_536, base: 0, sent: 0 };
+const TICKET_SECRET = Buffer.from('9d4e1c77a2b05f3866e1d9487b20cc35f1a86d0e43975bb2c81f60da247e93b8', 'hex');
 const NOTHING: Buffer = Buffer.alloc(0);
 
 export const acceptingTarget: FuzzTarget = {
@@ -69,7 +71,8 @@ class World {
     const budget = new Budget(1 << 30);
     const challenge = this.#has(Flag.CHALLENGE) ? 'always' : 'never';
     const settings = parseShared({ framing: lines(), runtime: this.#runtime });
-    this.#greeter = new Greeter({ framing: lines(), challenge }, settings, budget, {
+    const tickets = keyring([TICKET_SECRET], { audience: 'fuzz' });
+    this.#greeter = new Greeter({ framing: lines(), challenge, tickets }, settings, budget, {
       opened: () => {},
       rejected: (error) => this.#errors.push(error),
       ended: () => {},
@@ -204,7 +207,7 @@ function seeds(): Buffer[] {
     maxVersion: 1,
     ticketBytes: 73_728,
   });
-  const resume = encodeResume({
+  const resumeFields = {
     node: 1,
     sessionId: SESSION_ID,
     generation: 2,
@@ -215,7 +218,10 @@ function seeds(): Buffer[] {
     ticket: undefined,
     ticketFollows: undefined,
     maxVersion: 1,
-  });
+  };
+  const resume = encodeResume(resumeFields);
+  const shown = encodeResume({ ...resumeFields, ticket: Buffer.alloc(120, 1) });
+  const announcing = encodeResume({ ...resumeFields, ticketFollows: { length: 6145, digest: Buffer.alloc(32) } });
   const early = dataFrame(0, 'hello\n');
   const all = Flag.HEADER | Flag.LENGTH | Flag.ID | Flag.SEAL | Flag.CONFIRM;
   const input = (flags: number, flight: Buffer, behind: Buffer = NOTHING): Buffer =>
@@ -225,6 +231,8 @@ function seeds(): Buffer[] {
     input(Flag.CONFIRM, open, early),
     input(all, resume, early),
     input(all | Flag.CHALLENGE, resume, early),
+    input(all, shown, early),
+    input(all, announcing, Buffer.concat([ticketHeader(0, 6145), Buffer.alloc(100)])),
     input(all | Flag.DETACHED, resume, Buffer.concat([early, offsetFrame(Frame.END, 6)])),
     input(all & ~Flag.SEAL, resume),
     input(0, encodeChallenge({ sessionId: SESSION_ID, nonce: Buffer.alloc(32) })),

@@ -39,6 +39,7 @@ export const framesTarget: FuzzTarget = {
     close(3, Buffer.alloc(8)),
     frame(0x0d, Buffer.alloc(8)),
     frame(0x80),
+    frame(Frame.TICKET, Buffer.alloc(12)),
     Buffer.of(Op.CIRCUIT, 0),
     Buffer.of(Op.CIRCUIT, 0x80),
     Buffer.of(Op.DATA, 0, 9),
@@ -56,6 +57,7 @@ export const framesTarget: FuzzTarget = {
     'ERR_TRUNCATED',
     'ERR_EXPIRED',
     'clean',
+    'covered',
   ],
   run: (input, outcomes) => {
     const machine = new Machine(input, outcomes);
@@ -77,7 +79,8 @@ class Machine {
     this.#input = input;
     this.#outcomes = outcomes;
     const role = ((input[0] ?? 0) & 1) === 0 ? 'accept' : 'dial';
-    this.#core = coreOf(role, { framing: lengthPrefix(), limits: LIMITS, window: WINDOW, peerWindow: WINDOW });
+    const ticketBytes = ((input[0] ?? 0) & 2) === 0 ? 0 : 64;
+    this.#core = coreOf(role, { framing: lengthPrefix(), limits: LIMITS, window: WINDOW, peerWindow: WINDOW, ticketBytes });
     this.#core.circuitUp({ received: 0, acked: 0, limit: WINDOW, base: 0, sent: 0 }, this.#core.positions(), 0, 0);
   }
 
@@ -120,7 +123,9 @@ class Machine {
   checkPromises(): void {
     const { inbound, outbound, state, limits } = this.#core;
     check(inbound.acked >= this.#acked, `acked fell from ${this.#acked} to ${inbound.acked}`);
-    check(inbound.acked <= inbound.received, `acked ${inbound.acked} is above received ${inbound.received}`);
+    check(inbound.acked <= inbound.available, `acked ${inbound.acked} is above ${inbound.available}, which may be consumed`);
+    check(inbound.available <= inbound.received, `a ticket covers ${inbound.available} of ${inbound.received} received`);
+    if ((inbound.withheld?.covered ?? 0) > 0) this.#outcomes.add('covered');
     check(inbound.limitTold >= this.#limit, `the limit fell from ${this.#limit} to ${inbound.limitTold}`);
     check(inbound.received - inbound.acked <= WINDOW + 1, `${inbound.received - inbound.acked} bytes wait, more than a window`);
     check(outbound.peerAcked <= outbound.sent, `confirmed ${outbound.peerAcked} of ${outbound.sent} sent`);
@@ -257,6 +262,8 @@ function seeds(): Buffer[] {
     bytes(ack(85, WINDOW + 85), sync(9), ping(1)),
     Buffer.of(Op.WRITE),
   ];
+  const ticket = frame(Frame.TICKET, Buffer.concat([Buffer.of(0, 0, 0, 0, 0, 0, 0, 9), Buffer.from('sealed')]));
+  const covered = [Buffer.of(Op.DATA, message.length), message, bytes(ticket), Buffer.of(Op.CONSUME, Op.WRITE)];
   const ended = [bytes(end(9), ack(86, WINDOW + 85)), Buffer.of(Op.CONSUME, Op.CIRCUIT | (31 << 3), Op.WRITE), bytes(close(0))];
   const cut = [Buffer.of(Op.CIRCUIT, Op.SEND | (3 << 3), Op.CIRCUIT | (16 << 3), 0, 128, 0, 0, 128, Op.WRITE)];
   const late = [Op.TIME | (4 << 3), Op.WRITE, Op.TIME | (5 << 3), Op.WRITE, Op.TIME | (6 << 3), Op.TIME | (7 << 3)];
@@ -267,8 +274,10 @@ function seeds(): Buffer[] {
   const half = Buffer.concat([Buffer.of(Op.DATA, 6, 0, 0, 0, 5, 1, 2), bytes(end(6))]);
   const faults = Buffer.concat([0, 1, 2].map(() => Buffer.concat([bytes(frame(0)), Buffer.of(Op.CIRCUIT | (16 << 3), 0, 128, 0, 0, 128)])));
   const done = [Buffer.of(Op.CIRCUIT | (31 << 3), Op.WRITE), bytes(end(0), ack(1, WINDOW + 1)), Buffer.of(Op.WRITE, Op.CIRCUIT)];
-  return [0, 1].flatMap((role) =>
+  // The second bit: its server seals tickets.
+  return [0, 1, 3].flatMap((role) =>
     [
+      [...covered, ...cut, Buffer.of(Op.DATA, 2, 0, 0), ...cut],
       [...honest, ...ended],
       [...honest, ...cut, ...honest],
       [...honest, Buffer.from(late)],
