@@ -40,7 +40,8 @@ function instructions(what: string, work: string, warm: number, rounds: number, 
   return {
     name: `instructions: ${what}`,
     unit: `instructions a ${unit}`,
-    tolerance: { share: 0.03, plus: 0 },
+    // The same code repeats to the instruction. Any other code may be compiled anew at another point of the run: seen, 7 %.
+    tolerance: { share: 0.12, plus: 0 },
     async measure(folder) {
       const count = async (number: number): Promise<number> => {
         const options = ['--tool=callgrind', '--callgrind-out-file=/dev/null'];
