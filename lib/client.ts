@@ -157,7 +157,8 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
    * Everything another process needs to take the session up where it is now, and where it is after the writes of this tick: whoever
    * makes one behind every send() and every message consumed may be killed at any time. It holds the session's keys: whoever has it has
    * the session.
-   * @throws SessionError ERR_CLOSED where the session is not one of this client's, or has ended
+   * @throws SessionError ERR_CLOSED where the session is not one of this client's, or has ended; ERR_UNSUPPORTED where its server seals
+   * tickets, which another process would not have
    */
   record(session: Session<Message>): Buffer {
     const held = this.#held.get(session);
@@ -165,6 +166,8 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
     held?.driver.settled();
     if (held === undefined || held === null || !this.#held.has(session))
       throw new SessionError('ERR_CLOSED', 'record() of a session that this client does not hold');
+    if (held.driver.core.ticketBytes > 0)
+      throw new SessionError('ERR_UNSUPPORTED', 'record() of a session that its server keeps in tickets: they would not be in it');
     const { id, keys, bound, node } = held.dialer.identity;
     return Buffer.concat([Buffer.from([RECORD_FORMAT, bound ? 1 : 0, node]), id, keys.bytes(), encodeSnapshot(held.driver.core)]);
   }

@@ -80,7 +80,7 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
     const opened = (session: Session<Message>): void => this.#events.opened(session);
     const adoption = { settings, registry, listeners, node, resumeFrom, opened, budget, host: this };
     this.restorer = this.durability === null ? null : new Restorer({ ...adoption, durability: this.durability });
-    this.tickets = ring === undefined ? null : new TicketRestorer({ ...adoption, ring });
+    this.tickets = ring === undefined ? null : new TicketRestorer({ ...adoption, ring, register: options.ticketRegister });
   }
 
   // ---------------------------------------------------------------- circuits without a session

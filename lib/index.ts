@@ -16,6 +16,8 @@ export {
   type SessionServerOptions,
   type SharedOptions,
   sameOrigin,
+  type TicketMark,
+  type TicketRegister,
   type TicketRing,
   type Verdict,
 } from './options.ts';

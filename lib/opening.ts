@@ -92,7 +92,7 @@ class Opening<Message> implements AttemptHost {
       credentials,
       metadata,
       maxVersion: VERSION,
-      ticketBytes: MAX_TICKET_BYTES,
+      ticketBytes: offeredBytes(settings),
     });
     circuit.write([this.#bytes]);
   }
@@ -128,7 +128,7 @@ class Opening<Message> implements AttemptHost {
     if (flight.heartbeatMs < HEARTBEAT_MS.min || flight.heartbeatMs > HEARTBEAT_MS.max) {
       throw new SessionError('ERR_PROTOCOL', `a heartbeat of ${flight.heartbeatMs} ms`);
     }
-    if (flight.ticketBytes > MAX_TICKET_BYTES) throw new SessionError('ERR_PROTOCOL', `tickets of ${flight.ticketBytes} bytes (E-2)`);
+    if (flight.ticketBytes > offeredBytes(settings)) throw new SessionError('ERR_PROTOCOL', `tickets of ${flight.ticketBytes} bytes (E-2)`);
     const { heartbeatMs, holdMs, ticketBytes } = flight;
     return {
       circuit,
@@ -141,4 +141,9 @@ class Opening<Message> implements AttemptHost {
       rest: Buffer.from(rest),
     };
   }
+}
+
+/** Largest ticket that is kept. A record in a client's store has no place for one: such a session relies on what its server keeps. */
+function offeredBytes<Message>({ durability }: Settings<Message>): number {
+  return durability === 'memory' ? MAX_TICKET_BYTES : 0;
 }

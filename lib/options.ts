@@ -212,6 +212,8 @@ export interface SessionServerOptions<Message> extends SharedOptions<Message> {
    * clients that keep none live in memory.
    */
   readonly tickets?: TicketRing;
+  /** Refuses, with STATE_LOST, a ticket that is older than one which its client is known to have. Default: an older ticket is taken. */
+  readonly ticketRegister?: TicketRegister;
   /** Proxies that send a PROXY header, version 1 or 2, in front of each connection that listen() takes. */
   readonly proxyProtocol?: ProxyProtocolOptions;
 }
@@ -224,6 +226,21 @@ export interface TicketRing {
   seal(purpose: string, record: Uint8Array, data: Uint8Array): Buffer;
   /** @returns why the ticket is refused, or what is in it */
   open(purpose: string, ticket: Uint8Array): { readonly record: Buffer; readonly data: Buffer } | string;
+}
+
+/** Where a ticket stands among those of its session: a later generation, then a higher number, is newer. */
+export interface TicketMark {
+  readonly generation: number;
+  readonly number: number;
+}
+
+/** Remembers the newest ticket that a session's client is known to have, for all servers. Numbers only: no state is in it. */
+export interface TicketRegister {
+  /**
+   * One atomic step: keeps the newer of what is kept and `mark`, and tells it. What nobody has advanced for keepMs may go: by then all
+   * tickets that it knows of have expired. A rejection means that it cannot be told now: the client is asked to come again.
+   */
+  advance(id: string, mark: TicketMark, keepMs: number): Promise<TicketMark>;
 }
 
 export interface ProxyProtocolOptions {

@@ -8,6 +8,7 @@ import type { SessionCore } from './core/session-core.ts';
 import { MAX_TICKET_BYTES, RejectCode } from './core/wire.ts';
 import { report } from './diagnostics.ts';
 import type { SessionDriver } from './driver.ts';
+import { asError } from './durability.ts';
 import type { Boundary } from './durable/boundary.ts';
 import { fromText, toText } from './durable/data.ts';
 import {
@@ -23,7 +24,7 @@ import {
 import { Ticketer } from './durable/ticketer.ts';
 import { SessionError } from './errors.ts';
 import { OneByOne } from './one-by-one.ts';
-import type { TicketRing } from './options.ts';
+import type { TicketMark, TicketRegister, TicketRing } from './options.ts';
 import type { Known, Live } from './registry.ts';
 import { Alarm } from './runtime.ts';
 
@@ -35,6 +36,7 @@ export interface Shown {
 
 export interface TicketRestorerOptions<Message> extends AdoptionOptions<Message> {
   readonly ring: TicketRing;
+  readonly register: TicketRegister | undefined;
   readonly node: number;
 }
 
@@ -122,12 +124,24 @@ export class TicketRestorer<Message> {
     if (registry.findProvisional(id, now) !== undefined) return null;
     const refusal = judge(ticket, flight);
     if (refusal !== null) return refusal;
+    const known = await this.#advance(id, ticket);
+    if (known !== undefined && isNewer(known, ticket)) {
+      const reason = `ticket ${ticket.number} of generation ${ticket.generation}, where ${known.number} of ${known.generation} was held`;
+      return { code: RejectCode.STATE_LOST, detail: { positions: positionsOfTicket(ticket), reason } };
+    }
     if (entry === undefined && registry.live.size >= settings.limits.sessions)
       return { code: RejectCode.BUSY, detail: { reason: 'at a limit' } };
     if (entry !== undefined) leaveBehind(entry);
     registry.tombstones.delete(id);
     await this.#adopt(flight, shown, circuit);
     return null;
+  }
+
+  #advance(id: string, { generation, number }: TicketMark): Promise<TicketMark> | undefined {
+    const { register, ring } = this.#options;
+    return register?.advance(id, { generation, number }, ring.lifetimeMs).catch((error: unknown) => {
+      throw asError(error);
+    });
   }
 
   async #adopt(flight: ResumeFlight, { ticket, data: text }: Shown, circuit: CircuitInfo): Promise<void> {
@@ -155,6 +169,10 @@ export class TicketRestorer<Message> {
       pace: (ms: number) => (ms === Infinity ? runtime.disarm(alarm) : runtime.arm(alarm, runtime.now() + ms)),
       seal: (boundary: Boundary) => this.#seal(core, line, boundary, identity()),
       left: (serial: number) => driver.stored(serial),
+      held: (number: number, generation: number) => {
+        // What it does not learn now it learns with the next.
+        this.#advance(driver.id, { generation, number })?.catch((error: unknown) => report('store', driver, asError(error)));
+      },
       flush: () => driver.touched(),
       failed: (error: SessionError) => driver.applicationFailed(error),
     };
@@ -196,6 +214,10 @@ function judge(ticket: Ticket, flight: ResumeFlight): Refusal | null {
   const positions = positionsOfTicket(ticket);
   const lost = judgePositions(positions, ticket.state.peerLimit, flight.positions);
   return lost === null ? null : { code: RejectCode.STATE_LOST, detail: { positions, reason: lost } };
+}
+
+function isNewer(a: TicketMark, b: TicketMark): boolean {
+  return a.generation > b.generation || (a.generation === b.generation && a.number > b.number);
 }
 
 function lineOf<Message>({ driver: { durable } }: Live<Message>): Line | undefined {

@@ -19,6 +19,8 @@ export interface TicketHost<Message> {
   seal(boundary: Boundary): Buffer;
   /** The ticket of the boundary of this serial has left: what waited for it may go. */
   left(serial: number): void;
+  /** The client is known to have a ticket of this number and generation. */
+  held(number: number, generation: number): void;
   /** Something may be written. */
   flush(): void;
   failed(error: SessionError): void;
@@ -26,6 +28,8 @@ export interface TicketHost<Message> {
 
 /** Outputs up to here go under one ticket although there were boundaries between. */
 const GROUP_BYTES = 65_536;
+/** Of a client that consumes slowly the tickets in between are forgotten: the last is what counts. */
+const PROOFS_MOST = 64;
 /** Tickets a second in the long run, and at once. */
 const PACE = { perSecond: 200, burst: 16, waitMs: 5 };
 
@@ -43,6 +47,8 @@ export class Ticketer<Message> {
   #sealed: Boundary | null = null;
   /** End of what the client's ticket covers, as far as this circuit goes. */
   #covered: number;
+  /** Tickets with outputs of their own, oldest first: where the client has consumed those it has the ticket. */
+  #proofs: { readonly end: number; readonly number: number; readonly generation: number }[] = [];
   #attached = false;
   #left = false;
   #leftSerial: number;
@@ -116,7 +122,9 @@ export class Ticketer<Message> {
 
   /** The session was touched: a boundary at the end of this tick, where nothing is in progress. A ticket may have left as well. */
   soon(): void {
-    if (this.#over || this.#soonDue) return;
+    if (this.#over) return;
+    if (this.#proofs.length > 0) this.#prove();
+    if (this.#soonDue) return;
     if (!this.#hasLeft && !isBehind(this.#newest, this.#host.core, this.#data)) return;
     this.#later();
   }
@@ -149,6 +157,8 @@ export class Ticketer<Message> {
   shown(ticket: Ticket | undefined): void {
     const { core } = this.#host;
     this.#covered = ticket?.sent ?? 0;
+    this.#proofs = [];
+    if (ticket !== undefined) this.#host.held(ticket.number, ticket.generation);
     core.inbound.rewind(ticket?.received ?? 0);
     core.outbound.released = this.#covered;
   }
@@ -209,6 +219,13 @@ export class Ticketer<Message> {
     this.#next();
   };
 
+  #prove(): void {
+    const { peerAcked } = this.#host.core.outbound;
+    const unproved = this.#proofs.findIndex(({ end }) => end > peerAcked);
+    const proved = this.#proofs.splice(0, unproved < 0 ? this.#proofs.length : unproved).at(-1);
+    if (proved !== undefined) this.#host.held(proved.number, proved.generation);
+  }
+
   #add(boundary: Boundary): void {
     const { outbound } = this.#host.core;
     const list = this.#boundaries;
@@ -237,6 +254,9 @@ export class Ticketer<Message> {
     } catch (error) {
       return this.#host.failed(SessionError.is(error) ? error : new SessionError('ERR_APPLICATION', 'seal() failed', { cause: error }));
     }
+    const { serial: number, end } = boundary;
+    if (end > this.#covered)
+      this.#proofs.splice(Math.min(this.#proofs.length, PROOFS_MOST), 1, { end, number, generation: core.generation });
     this.#sealed = boundary;
     this.#left = false;
     core.outbound.released = boundary.end;

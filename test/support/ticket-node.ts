@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import type { Positions, RejectedFlight, ResumedFlight } from '../../lib/core/handshake.ts';
 import { Frame, readU64 } from '../../lib/core/wire.ts';
 import { lines } from '../../lib/framing/lines.ts';
-import type { TicketRing } from '../../lib/options.ts';
+import type { TicketRegister, TicketRing } from '../../lib/options.ts';
 import { SessionServer } from '../../lib/server.ts';
 import type { Session } from '../../lib/session.ts';
 import { keyring } from '../../lib/tickets/keyring.ts';
@@ -32,7 +32,10 @@ export class TicketNode implements AsyncDisposable {
   readonly ends: (string | undefined)[] = [];
   port: number = 0;
 
-  constructor(tickets: TicketRing, options: { readonly fillerBytes?: number; readonly challenge?: 'never' } = {}) {
+  constructor(
+    tickets: TicketRing,
+    options: { readonly fillerBytes?: number; readonly challenge?: 'never'; readonly ticketRegister?: TicketRegister } = {},
+  ) {
     const { fillerBytes, ...rest } = options;
     const start: Sum =
       fillerBytes === undefined ? { count: 0, sum: 0 } : { count: 0, sum: 0, filler: randomBytes(fillerBytes).toString('hex') };
