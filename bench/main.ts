@@ -4,6 +4,7 @@
 
 import { parseArgs } from 'node:util';
 import {
+  acksPoint,
   broadcastPoint,
   durablePoint,
   echoPoint,
@@ -11,6 +12,7 @@ import {
   opensPoint,
   outagePoint,
   type Point,
+  resumePoint,
   type Sample,
   streamPoint,
 } from './measure.ts';
@@ -31,7 +33,7 @@ const { values: given } = parseArgs({
   },
 });
 const rounds = Number(given.rounds ?? (given.quick ? 3 : 5));
-const ms = given.quick ? 400 : 600;
+const ms = 300;
 
 const all: readonly Point[] = [
   streamPoint('W1', 32, ms, rounds),
@@ -41,11 +43,13 @@ const all: readonly Point[] = [
   echoPoint(64, ms, rounds),
   streamPoint('W3', 65_536, ms, rounds),
   opensPoint(given.quick ? 500 : 2000, 200, Math.min(3, rounds)),
-  broadcastPoint(given.quick ? 200 : 1000, 1500, Math.min(3, rounds)),
+  broadcastPoint(given.quick ? 200 : 1000, 1000, Math.min(3, rounds)),
   outagePoint(given.quick ? 200 : 1000, 500, Math.min(3, rounds)),
+  ...[0.125, 1, 8, 64].map((mib) => resumePoint(mib, rounds)),
+  ...[10, 1000, 100_000].map((unacked) => acksPoint(unacked, ms, rounds)),
   durablePoint(1, ms, rounds),
   durablePoint(200, ms, rounds),
-  ...(given.quick ? [idlePoint(1000, 3000)] : [idlePoint(1000, 3000), idlePoint(5000, 3000), idlePoint(9000, 25_000)]),
+  given.quick ? idlePoint([1000], 3000) : idlePoint([1000, 5000, 9000], 15_000),
 ];
 const wantedPoints = given.points?.split(',');
 const wantedPeers = given.only?.split(';');
@@ -103,7 +107,7 @@ function withBaseline(turns: readonly Pair[], point: Point): readonly Pair[] {
   const baseline = pairs.get(BASELINE);
   if (baseline === undefined) throw new Error('the baseline did not start');
   const others = turns.filter((pair) => pair !== baseline);
-  if (point.workload === 'W6') return others;
+  if (!baseline.info.workloads.includes(point.workload)) return others;
   const again = point.workload === 'W4' ? Number.POSITIVE_INFINITY : 7;
   return [baseline, ...others.flatMap((pair, i) => ((i + 1) % again === 0 ? [pair, baseline] : [pair]))];
 }

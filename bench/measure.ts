@@ -92,6 +92,52 @@ export function echoPoint(inFlight: number, ms: number, rounds: number): Point {
   };
 }
 
+/** W8: milliseconds from the moment when a connection can be had to the confirmation of so many bytes, and what they took of memory. */
+export function resumePoint(mib: number, rounds: number): Point {
+  const bytes = 65_536;
+  const count = (mib * 1_048_576) / bytes;
+  return {
+    name: `W8 resume ${mib} MiB`,
+    workload: 'W8',
+    unit: 'ms',
+    less: true,
+    rounds,
+    warm: true,
+    async measure(pair) {
+      const endpoint = await serve(pair, 'resume', {});
+      const sent = await run(pair, 'resume', endpoint, { bytes, count });
+      const seen = await ask(pair.server, String(figure(sent, 'sent')));
+      await finish(pair);
+      if (figure(seen, 'seen') !== figure(sent, 'sent') || figure(seen, 'sum') !== figure(sent, 'sum'))
+        throw new Mismatch(`${figure(seen, 'seen')} of ${figure(sent, 'sent')} messages arrived, or not the same`);
+      const ms = figure(sent, 'ms');
+      return { value: ms, more: { 'MB/s': (count * bytes) / 1e3 / ms, heldMiB: figure(sent, 'heldBytes') / 1_048_576 } };
+    },
+  };
+}
+
+/** W8: messages per second that are sent, consumed and acked while so many others wait to be. */
+export function acksPoint(unacked: number, ms: number, rounds: number): Point {
+  return {
+    name: `W8 ${unacked} unacked`,
+    workload: 'W8',
+    unit: 'messages/s',
+    rounds,
+    warm: true,
+    async measure(pair) {
+      const endpoint = await serve(pair, 'acks', {});
+      const figures = await run(pair, 'acks', endpoint, { bytes: 128, unacked, ms });
+      const served = await finish(pair);
+      if (figure(served, 'wrong') > 0) throw new Mismatch(`${figure(served, 'wrong')} messages out of order`);
+      const count = figure(figures, 'count');
+      return {
+        value: count / (figure(figures, 'ms') / 1000),
+        more: { senderUs: (figure(figures, 'senderMs') * 1000) / count, unackedKiB: figure(figures, 'unackedBytes') / 1024 },
+      };
+    },
+  };
+}
+
 /** W9: answers per second of so many clients, and the round trip. */
 export function durablePoint(count: number, ms: number, rounds: number): Point {
   return {
@@ -117,30 +163,54 @@ export function durablePoint(count: number, ms: number, rounds: number): Point {
 }
 
 /**
- * W4. Memory of the server per session, in bytes, as soon as all are open, and once they have been idle for a while: V8 gives back what it
- * took for their opening. Idle CPU of its process in percent of one core.
+ * W4. Memory of the server per session with the last of `counts` sessions, in bytes, as soon as all are open, and once they have been idle
+ * for a while: V8 gives back what it took for their opening. Idle CPU of its process in percent of one core.
  */
-export function idlePoint(count: number, idleMs: number): Point {
+export function idlePoint(counts: readonly number[], idleMs: number): Point {
+  const last = counts.at(-1) ?? 0;
   return {
-    name: `W4 ${count} idle`,
+    name: `W4 ${last} idle`,
     workload: 'W4',
     unit: 'B/session',
     less: true,
     rounds: 1,
     async measure(pair) {
       const endpoint = await serve(pair, 'idle', {});
-      await run(pair, 'idle', endpoint, { count: 100 });
+      await run(pair, 'idle', endpoint, { count: FIRST_SESSIONS });
       const before = await ask(pair.server, 'memory');
-      await run(pair, 'idle', endpoint, { count });
-      const after = await ask(pair.server, 'memory');
+      const more: Record<string, number> = {};
+      let open = 0;
+      let after = before;
+      const each = (name: string, then = after): number => (figure(then, name) - figure(before, name)) / open;
+      for (const count of counts) {
+        await run(pair, 'idle', endpoint, { count: count - open });
+        open = count;
+        await allOpen(pair, count + FIRST_SESSIONS);
+        after = await ask(pair.server, 'memory');
+        if (count !== last) more[`at ${count}`] = each('rss');
+      }
       const { share = Number.NaN } = await ask(pair.server, String(idleMs));
       const rested = await ask(pair.server, 'memory');
       await finish(pair);
-      const each = (name: string, then = after): number => (figure(then, name) - figure(before, name)) / count;
-      const more = { heapBytes: each('heapUsed'), restedBytes: each('rss', rested), idleCpuPercent: share * 100 };
-      return { value: each('rss'), more: { ...more, links: figure(after, 'links') } };
+      return {
+        value: each('rss'),
+        more: { ...more, heapBytes: each('heapUsed'), restedBytes: each('rss', rested), idleCpuPercent: share * 100 },
+      };
     },
   };
+}
+
+/** They take what is there once for all. */
+const FIRST_SESSIONS = 100;
+const OPEN_MS = 10_000;
+
+/** A client may be connected before its server knows. */
+async function allOpen(pair: Pair, count: number): Promise<void> {
+  for (const untilMs = performance.now() + OPEN_MS; ; await wait(100)) {
+    const { links = 0 } = await ask(pair.server, 'links');
+    if (links === count) return;
+    if (performance.now() > untilMs) throw new Mismatch(`${links} sessions of ${count} are there`);
+  }
 }
 
 /** W5. */

@@ -15,16 +15,33 @@ export function printTable(results: Results, points: readonly Point[], peers: re
 }
 
 export function markdown(results: Results, points: readonly Point[], peers: readonly PeerInfo[]): string {
-  const columns = points.filter((point) => point.workload !== 'W6' && rowsOf(results, point, peers).length > 0);
+  const columns = points.filter((point) => IN_ONE_TABLE.has(point.workload) && rowsOf(results, point, peers).length > 0);
   const head = `| | ${columns.map(({ name }) => name).join(' | ')} |\n|---|${columns.map(() => '---|').join('')}`;
-  const rows = peers.map(({ name }) => {
+  const rows = peers.flatMap(({ name }) => {
+    if (columns.every((point) => results.cell(name, point.name) === undefined)) return [];
     const cells = columns.map((point) => {
       const cell = results.cell(name, point.name);
       return cell === undefined ? '–' : `${ratio(cell.ratio)} (${short(cell.median)})`;
     });
-    return `| ${name} | ${cells.join(' | ')} |`;
+    return [`| ${name} | ${cells.join(' | ')} |`];
   });
   return `${head}\n${rows.join('\n')}\n`;
+}
+
+const IN_ONE_TABLE: ReadonlySet<string> = new Set(['W1', 'W2', 'W3', 'W4', 'W5', 'W7']);
+
+/** Everything that was measured at one point. */
+export function section(point: Point, rows: readonly { readonly name: string; readonly cell: Cell }[]): string {
+  const names = [...new Set(rows.flatMap(({ cell }) => Object.keys(cell.more)))];
+  const heads = ['', point.unit, 'ratio', point.workload === 'W5' ? 'CPU ms/session' : 'CPU s/M', ...names];
+  const lines = rows.map(({ name, cell }) => {
+    const { cpu } = cell;
+    const spread = Number.isNaN(cell.ratio) ? '–' : `${ratio(cell.ratio)} [${ratio(cell.ratioMin)}–${ratio(cell.ratioMax)}]`;
+    const used = cpu === undefined ? '–' : `${cpu.server.toFixed(2)} + ${cpu.client.toFixed(2)}`;
+    const figures = [`${short(cell.median)} [${short(cell.min)}–${short(cell.max)}]`, spread, used];
+    return `| ${[name, ...figures, ...names.map((more) => short(cell.more[more] ?? Number.NaN))].join(' | ')} |`;
+  });
+  return `## ${point.name}\n\n| ${heads.join(' | ')} |\n|${heads.map(() => '---|').join('')}\n${lines.join('\n')}\n`;
 }
 
 /** Best first. */

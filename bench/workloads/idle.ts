@@ -1,5 +1,6 @@
 // W4: many sessions that say nothing, heartbeats as each library has them. What one costs the server in memory, and all of them in CPU.
 
+import { settled } from '../memory.ts';
 import type { Endpoint, Link, Peer, Taker } from '../peer.ts';
 import type { Figures, Options, Serving } from '../worker.ts';
 import type { Side } from './sides.ts';
@@ -18,9 +19,10 @@ export const idle: Side = {
     return {
       endpoint: serving.endpoint,
       async ask(question) {
+        if (question === 'links') return { links: links.length };
         if (question === 'memory') {
           const { rss, heapUsed } = await settled();
-          return { rss, heapUsed, links: links.length };
+          return { rss, heapUsed };
         }
         // Idle CPU over so many milliseconds.
         const before = process.cpuUsage();
@@ -46,12 +48,3 @@ export const idle: Side = {
 };
 
 const held: Link[] = [];
-
-/** Memory once the garbage is gone. */
-async function settled(): Promise<NodeJS.MemoryUsage> {
-  for (let i = 0; i < 4; i++) {
-    (globalThis as { gc?: () => void }).gc?.();
-    await new Promise((resolve) => setTimeout(resolve, 250));
-  }
-  return process.memoryUsage();
-}

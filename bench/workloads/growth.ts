@@ -1,0 +1,179 @@
+// W8: what much that is not confirmed costs, for sessions of ours only. `resume`: so many bytes are written while no connection is there;
+// how long until the other end has them once there is one, and what they took of memory. `acks`: so many messages stay unconfirmed, while
+// for each further step of messages the oldest are consumed and acked. Window and caps are raised for it, and nothing else.
+
+import { connect, type Socket } from 'node:net';
+import { type Session, SessionClient, SessionServer } from 'outlast';
+import { lengthPrefix } from 'outlast/framing/length-prefix';
+import { settled } from '../memory.ts';
+import { Judge, numberOf, Source } from '../payload.ts';
+import type { Endpoint, Peer } from '../peer.ts';
+import type { Figures, Options, Serving } from '../worker.ts';
+import type { Side } from './sides.ts';
+import { nowMs } from './stream.ts';
+
+const MIB = 1024 * 1024;
+const RAISED = { window: 128 * MIB, limits: { outboxHighWater: 128 * MIB, outboxHardCap: 512 * MIB, processBytes: 1024 * MIB } };
+const LONGEST_MS = 20_000;
+/** Messages of a step of `acks`: sent in one write, acked by one. */
+const STEP = 64;
+
+export const resume: Side = {
+  async serve(): Promise<Serving> {
+    const judge = new Judge();
+    let wanted = Number.POSITIVE_INFINITY;
+    let arrived = (): void => {};
+    const { server, port } = await listen((session) =>
+      session.receive((message) => {
+        judge.take(message, 0, message.length);
+        if (judge.seen === wanted) arrived();
+      }),
+    );
+    return {
+      endpoint: { port },
+      /** Waits for the last message; the question is its number. */
+      async ask(question) {
+        wanted = Number(question);
+        if (judge.seen < wanted) {
+          await new Promise<void>((resolve) => {
+            const timer = setTimeout(resolve, LONGEST_MS);
+            arrived = () => {
+              clearTimeout(timer);
+              resolve();
+            };
+          });
+        }
+        return { seen: judge.seen, sum: judge.sum };
+      },
+      async finish() {
+        await server.close();
+        return {};
+      },
+    };
+  },
+
+  async run(_peer: Peer, { port }: Endpoint, { bytes = 0, count = 0 }: Options): Promise<Figures> {
+    const line = new Line(port);
+    const client = new SessionClient({ framing: lengthPrefix(), ...RAISED, connect: () => line.dial() });
+    const session = await client.open();
+    // The first of a session are slower: a window's worth before.
+    const source = new Source(bytes, 1);
+    for (let i = 0; i < WARM_MESSAGES; i++) session.send(source.next());
+    await session.flushed();
+    const detached = new Promise((resolve) => session.once('detached', resolve));
+    line.cut();
+    await detached;
+    const before = await held();
+    for (let i = 0; i < count; i++) session.send(source.next());
+    const heldBytes = (await held()) - before;
+    const startMs = nowMs();
+    line.mend();
+    client.nudge();
+    await session.flushed();
+    const ms = nowMs() - startMs;
+    session.destroy();
+    await client.close();
+    return { sent: source.made, sum: source.sum, ms, heldBytes };
+  },
+};
+
+const WARM_MESSAGES = 256;
+
+export const acks: Side = {
+  async serve(): Promise<Serving> {
+    let main: Session<Buffer> | undefined;
+    let wrong = 0;
+    let taken = 0;
+    const { server, port } = await listen((session) => {
+      if (main === undefined) {
+        main = session;
+        return;
+      }
+      const messages = main[Symbol.asyncIterator]();
+      const answer = Buffer.alloc(4);
+      // The other session says when a step was sent: who reads the first cannot know how much is behind.
+      session.receive(async () => {
+        for (let i = 0; i < STEP; i++) {
+          const { value } = await messages.next();
+          if (value === undefined || numberOf(value, 0) !== taken++) wrong++;
+        }
+        main?.send(answer);
+      });
+    });
+    return {
+      endpoint: { port },
+      async finish() {
+        await server.close();
+        return { wrong };
+      },
+    };
+  },
+
+  async run(_peer: Peer, { port }: Endpoint, { bytes = 0, unacked = 0, ms = 0 }: Options): Promise<Figures> {
+    const client = new SessionClient({ framing: lengthPrefix(), ...RAISED, port });
+    const main = await client.open();
+    const source = new Source(bytes, 1);
+    for (let i = 0; i < unacked; i++) main.send(source.next());
+    const other = await client.open();
+    const go = Buffer.alloc(4);
+    const answers = main[Symbol.asyncIterator]();
+    const step = async (): Promise<void> => {
+      for (let i = 0; i < STEP; i++) main.send(source.next());
+      other.send(go);
+      await answers.next();
+    };
+    for (const untilMs = nowMs() + ms / 2; nowMs() < untilMs; ) await step();
+    const before = process.cpuUsage();
+    const startMs = nowMs();
+    let steps = 0;
+    for (; nowMs() < startMs + ms; steps++) await step();
+    const tookMs = nowMs() - startMs;
+    const { user, system } = process.cpuUsage(before);
+    const unackedBytes = main.stats.outboundBytes;
+    main.destroy();
+    other.destroy();
+    await client.close();
+    return { count: steps * STEP, ms: tookMs, senderMs: (user + system) / 1000, unackedBytes };
+  },
+};
+
+async function listen(
+  take: (session: Session<Buffer>) => void,
+): Promise<{ readonly server: SessionServer<Buffer>; readonly port: number }> {
+  const server = new SessionServer({ framing: lengthPrefix(), ...RAISED });
+  server.on('session', take);
+  const { port } = await server.listen({ port: 0 });
+  return { server, port };
+}
+
+/** A way to the server that can be cut, and then refuses until it is mended. */
+class Line {
+  readonly #port: number;
+  #socket: Socket | undefined;
+  #up = true;
+
+  constructor(port: number) {
+    this.#port = port;
+  }
+
+  dial(): Socket {
+    if (!this.#up) throw new Error('the line is cut');
+    this.#socket = connect({ port: this.#port, host: '127.0.0.1' });
+    return this.#socket;
+  }
+
+  cut(): void {
+    this.#up = false;
+    this.#socket?.destroy();
+  }
+
+  mend(): void {
+    this.#up = true;
+  }
+}
+
+/** Bytes of this process's memory that are in use. */
+async function held(): Promise<number> {
+  const { heapUsed, arrayBuffers } = await settled();
+  return heapUsed + arrayBuffers;
+}
