@@ -17,6 +17,9 @@ describe('canaries', () => {
     expect(new Set(canaries.map(({ name }) => name)).size)
       .to.equal(canaries.length)
       .and.to.be.at.least(22);
+    expect(new Set(durableCanaries.map(({ name }) => name)).size)
+      .to.equal(durableCanaries.length)
+      .and.to.be.at.least(16);
   });
 
   for (const canary of [...canaries, ...durableCanaries, ...ticketCanaries]) {

@@ -111,4 +111,125 @@ export const durableCanaries: readonly Canary[] = [
       },
     ],
   },
+  {
+    name: 'unknown outcome taken for done',
+    why: 'a call without an answer may not have been done: what waited for it has gone all the same',
+    edits: [
+      {
+        file: 'lib/durable/committer.ts',
+        find: 'result = await this.#try(() => (clean ? store.release(write) : store.commit(write)));',
+        replace: "result = await (clean ? store.release(write) : store.commit(write)).catch((): WriteResult => ({ status: 'done' }));",
+      },
+    ],
+  },
+  {
+    name: 'received for consumed',
+    why: 'what had come and was not consumed is lost with the process',
+    edits: [
+      {
+        file: 'lib/durable/boundary.ts',
+        find: 'const { cursor, peerEnd } = inbound;',
+        replace: 'const { received: cursor, peerEnd } = inbound;',
+      },
+    ],
+  },
+  {
+    name: 'a push waits for a message',
+    why: 'what an idle session sends is stored with the next message, which may never come',
+    edits: [{ file: 'lib/durable/committer.ts', find: '    this.#host.soon(this.#now);\n', replace: '' }],
+  },
+  {
+    name: 'positions of before the claim',
+    why: 'what the owner stores between the look and the claim of another process is lost',
+    edits: [
+      {
+        file: 'lib/restorer.ts',
+        find: 'const result = await durability.persist(() => store.claim(request), CLAIM_MS);',
+        replace: `
+    const before = await store.find(id).catch(() => undefined);
+    let result = await durability.persist(() => store.claim(request), CLAIM_MS);
+    if (result.status === 'claimed' && before?.ended === false) {
+      const { received, state } = before.record;
+      result = { ...result, record: { ...(result.record as StoredRecord), received, state } };
+    }`,
+      },
+    ],
+  },
+  {
+    name: 'a fenced write taken for done',
+    why: 'an owner whose record was claimed by another releases what only it knows',
+    edits: [
+      {
+        file: 'lib/durable/committer.ts',
+        find: '      this.refused(result);\n    }\n    this.#refreshDue',
+        replace: "      if (result.status === 'fenced') break;\n      this.refused(result);\n    }\n    this.#refreshDue",
+      },
+    ],
+  },
+  {
+    name: 'a new circuit fences its owner',
+    why: 'each circuit begins a tenure: the owner loses its session to itself',
+    edits: [
+      {
+        file: 'lib/stores/internal/rules.ts',
+        find: 'const tenure = held === undefined ? generation : held.tenure;',
+        replace: 'const tenure = generation;',
+      },
+    ],
+  },
+  {
+    name: 'a repeated claim refused',
+    why: 'a claim whose answer was lost counts as one of somebody else',
+    edits: [
+      { file: 'lib/stores/internal/rules.ts', find: 'if (same && stored.tenure === tenure)', replace: 'if (same && stored.tenure < 0)' },
+    ],
+  },
+  {
+    name: 'memory accepts without a claim',
+    why: 'an owner that was fenced while idle gives out what it has in memory',
+    edits: [
+      {
+        file: 'lib/restorer.ts',
+        find: 'const result = refused ? undefined : await durable.reclaim(flight.generation, flight.instance);',
+        replace: "const result = refused ? undefined : { status: 'claimed' as const };",
+      },
+    ],
+  },
+  {
+    name: 'claims side by side',
+    why: 'a process claims one session for two circuits at once, and fences itself',
+    edits: [{ file: 'lib/one-by-one.ts', find: 'const run = before.then(work);', replace: 'const run = work();' }],
+  },
+  {
+    name: 'numbers begin anew',
+    why: 'a process that took a session up writes with numbers that the store has seen: nothing of it is stored',
+    edits: [{ file: 'lib/durable/committer.ts', find: 'this.#commit = taken.record.commit;', replace: 'this.#commit = 0;' }],
+  },
+  {
+    name: 'a client takes the generation of the record',
+    why: 'two processes of one client dial with the same generation',
+    edits: [
+      {
+        file: 'lib/client-records.ts',
+        find: 'const generation = found.record.generation + 1;',
+        replace: 'const generation = Math.max(2, found.record.generation);',
+      },
+    ],
+  },
+  {
+    name: 'data of a client forgotten',
+    why: 'the next process of a client begins with what it had not sent, and without its data',
+    edits: [{ file: 'lib/client-records.ts', find: '{ claim, record, data });\n', replace: '{ claim, record, data: undefined });\n' }],
+  },
+  {
+    name: 'what was sent forgotten',
+    why: 'a process fresh from a record takes what it had sent for never sent, and refuses a peer that has it',
+    edits: [
+      {
+        file: 'lib/core/snapshot.ts',
+        find: 'outbound.restore(snapshot.base, snapshot.sent, snapshot.peerLimit);',
+        replace: 'outbound.restore(snapshot.base, snapshot.base, snapshot.peerLimit);',
+      },
+    ],
+  },
 ];

@@ -6,6 +6,7 @@ import type { Store } from '../../../lib/stores/store.ts';
 import type { Random } from '../../../lib/testing/random.ts';
 import { type Fault, FaultyStore } from '../../support/faulty-store.ts';
 import type { Clock, Host } from '../clock.ts';
+import { Audit } from './audit.ts';
 
 export interface StoreTrouble {
   /** One way, in milliseconds, 0 to this. */
@@ -19,6 +20,7 @@ export interface StoreTrouble {
 
 export class SimStore {
   readonly store: Store;
+  readonly audit: Audit;
   healed: boolean = false;
   /** No call gets through until then. */
   awayUntilMs: number = 0;
@@ -28,17 +30,18 @@ export class SimStore {
   readonly #random: Random;
   readonly #trouble: StoreTrouble;
 
-  constructor(clock: Clock, random: Random, trouble: StoreTrouble) {
+  constructor(clock: Clock, random: Random, trouble: StoreTrouble, complain: (who: string, what: string) => void) {
     this.#clock = clock;
     this.#random = random;
     this.#trouble = trouble;
     this.store = memoryStore({ now: () => clock.nowMs });
+    this.audit = new Audit(this.store, complain);
   }
 
   /** The store as one process sees it. */
   of(host: Host): FaultyStore {
     const clock = this.#clock;
-    const there = new FaultyStore(this.store, async (method) => {
+    const there = new FaultyStore(this.audit.of(host), async (method) => {
       if (method === 'ready') return 'none';
       const ms = this.#delay();
       const fault = this.#fault();

@@ -157,7 +157,7 @@ class DurableWorld {
       lateMs: 2_000,
       lateChance: plan.storeLate,
     };
-    this.store = new SimStore(this.clock, new Random(plan.seed, 14), trouble);
+    this.store = new SimStore(this.clock, new Random(plan.seed, 14), trouble, complain);
     this.ring = keyring([SECRET], { audience: 'sim', now: () => WALL_MS + this.clock.nowMs });
     this.#fill = 'x'.repeat(plan.fillBytes);
     for (let i = 0; i < NODES; i++) this.startNode(i);
@@ -220,7 +220,7 @@ class DurableWorld {
   #serve(host: Host, session: Session<string>): void {
     if (!session.restored && session.data === undefined) session.data = { ...START, filler: 'x'.repeat(this.plan.dataBytes) };
     const progress = (): Progress => session.data as Progress;
-    session.on('close', () => {});
+    this.#guard(host, session);
     session.receive((line) => {
       const { seen, sum } = progress();
       if (line !== `m${seen}`) this.oracle.fail(host.name, `message ${line} came where m${seen} was due`);
@@ -233,6 +233,21 @@ class DurableWorld {
       return this.clock.sleep(host, this.random.integer(0, this.plan.handlerMs)).then(done);
     });
     this.#pushNow(host, session);
+  }
+
+  /** The node takes no circuit that the store did not grant it, and is fenced by another process only. */
+  #guard(host: Host, session: Session<string>): void {
+    const { audit } = this.store;
+    let taken = session.restored ? 0 : -1;
+    session.on('attached', () => {
+      taken++;
+      if (this.plan.kept === 'store' && taken > audit.grants(host, session.id))
+        this.oracle.fail(host.name, `took ${taken} circuits, and was granted ${audit.grants(host, session.id)}`);
+    });
+    session.on('close', (cause) => {
+      if (this.plan.kept === 'store' && SessionError.is(cause, 'ERR_FENCED') && audit.owns(host, session.id))
+        this.oracle.fail(host.name, 'was fenced, and nobody else was granted its record');
+    });
   }
 
   /** Pushes of its own will, beside the messages, in one turn with the count of them: at a boundary, or in the middle of a message. */
