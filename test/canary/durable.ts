@@ -117,7 +117,7 @@ export const durableCanaries: readonly Canary[] = [
     edits: [
       {
         file: 'lib/durable/committer.ts',
-        find: 'result = await this.#try(() => (clean ? store.release(write) : store.commit(write)));',
+        find: 'result = await this.repeat(() => (clean ? store.release(write) : store.commit(write)));',
         replace: "result = await (clean ? store.release(write) : store.commit(write)).catch((): WriteResult => ({ status: 'done' }));",
       },
     ],
@@ -144,7 +144,7 @@ export const durableCanaries: readonly Canary[] = [
     edits: [
       {
         file: 'lib/restorer.ts',
-        find: 'const result = await durability.persist(() => store.claim(request), CLAIM_MS);',
+        find: 'let result = await durability.persist(() => store.claim(request), CLAIM_MS);',
         replace: `
     const before = await store.find(id).catch(() => undefined);
     let result = await durability.persist(() => store.claim(request), CLAIM_MS);
