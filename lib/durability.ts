@@ -10,6 +10,8 @@ import type { Store } from './stores/store.ts';
 /** A process that was not heard for so long does not run: three times the interval at which it says so. */
 const LEASE_MS = 15_000;
 const RENEW_MS = 5_000;
+/** So soon again, where it could not say so. */
+const RENEW_AGAIN_MS = 500;
 /** A record is kept for the hold time and this: a store need not be swept often, and no living session is swept with it. */
 const KEEP_MS = 24 * 3_600_000;
 const REFRESH_MS = 6 * 3_600_000;
@@ -31,6 +33,7 @@ export class Durability {
   readonly #alarm: Alarm;
   readonly #committers = new Set<{ refresh(): void; readonly over: boolean }>();
   #refreshedMs: number;
+  #renewedMs = Number.NEGATIVE_INFINITY;
 
   constructor(store: Store, mode: 'detach' | 'commit', runtime: Runtime, address?: string) {
     this.store = store;
@@ -44,6 +47,12 @@ export class Durability {
 
   keepMs(holdMs: number): number {
     return holdMs + KEEP_MS;
+  }
+
+  /** Resolves when the store knows that this process runs: before that what it has live would look like the rest of a crash. */
+  async leased(): Promise<void> {
+    const known = this.#runtime.now() - this.#renewedMs < LEASE_MS - RENEW_MS;
+    if (this.#leases && !known) await this.persist(() => this.#renew(), LEASE_MS).catch(() => {});
   }
 
   /** Ties a session to its record. @param taken where it was found in the store; else the record is made now */
@@ -90,10 +99,24 @@ export class Durability {
     }
   }
 
+  get #leases(): boolean {
+    return this.mode === 'detach' || this.address !== undefined;
+  }
+
+  async #renew(): Promise<void> {
+    const now = this.#runtime.now();
+    await this.store.renew(this.owner, LEASE_MS);
+    this.#renewedMs = now;
+  }
+
+  #failed(error: unknown): void {
+    report('store', { id: '' }, asError(error));
+    if (this.#committers.size > 0) this.#runtime.arm(this.#alarm, this.#runtime.now() + RENEW_AGAIN_MS);
+  }
+
   #ring(now: number): void {
-    const leased = this.mode === 'detach' || this.address !== undefined;
-    this.#runtime.arm(this.#alarm, now + (leased ? RENEW_MS : REFRESH_MS));
-    if (leased) this.store.renew(this.owner, LEASE_MS).catch((error: unknown) => report('store', { id: '' }, asError(error)));
+    this.#runtime.arm(this.#alarm, now + (this.#leases ? RENEW_MS : REFRESH_MS));
+    if (this.#leases) this.#renew().catch((error: unknown) => this.#failed(error));
     if (now - this.#refreshedMs < REFRESH_MS) return;
     this.#refreshedMs = now;
     for (const committer of this.#committers) committer.refresh();

@@ -73,9 +73,9 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
     this.#throttle = new Throttle(settings.limits);
     this.#trusted = new Set(options.trustedProxies ?? []);
     const { store, resumeFrom, tickets: ring } = options;
-    const { durability: mode } = settings;
+    const { durability: mode, runtime } = settings;
     const address = parsePeering(options, mode);
-    this.durability = store === undefined || mode === 'memory' ? null : new Durability(store, mode, settings.runtime, address);
+    this.durability = store === undefined || mode === 'memory' ? null : new Durability(store, mode, runtime, address);
     const { registry, listeners, node } = this;
     const opened = (session: Session<Message>): void => this.#events.opened(session);
     const adoption = { settings, registry, listeners, node, resumeFrom, opened, budget, host: this };
@@ -256,7 +256,9 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
   }
 
   /** The RESUME of its peer is being judged: until the verdict it does not expire. */
-  pauseExpiry(id: string, paused: boolean): void {
+  pauseExpiry({ sessionId, generation }: ResumeFlight, paused: boolean): void {
+    const id = sessionId.toString('hex');
+    if (!paused) this.restorer?.judged(id, generation);
     const driver = this.registry.live.get(id)?.driver;
     if (driver === undefined) return;
     driver.core.pauseHold(paused, this.#now);

@@ -228,7 +228,7 @@ export class Greeting<Message> implements CircuitOwner {
     const asked = good ? claimed : { ...claimed, known: undefined };
     this.#asked = asked;
     // From here to the verdict the session must not expire: its peer has shown that it is there.
-    if (good) this.#greeter.pauseExpiry(flight.sessionId.toString('hex'), true);
+    if (good) this.#greeter.pauseExpiry(flight, true);
     if (challenge === undefined) return this.#vouched(asked);
     this.#phase = 'proof';
     this.#wait(this.#greeter.settings.limits.handshakeMs);
@@ -267,7 +267,7 @@ export class Greeting<Message> implements CircuitOwner {
     if (!allowed) return this.#reject(RejectCode.AUTH, asked, {});
     if (this.#greeter.sendsOn(id)) return this.#reject(RejectCode.DRAINING, asked, { reason: 'shutting down' });
     const refusal = await this.#greeter.claim(id, asked, this.#circuit);
-    if (this.#ended) return;
+    if (this.#ended) return this.#greeter.restorer?.judged(id, flight.generation);
     if (refusal === null) this.#fence(asked, id);
     else this.#reject(refusal.code, refusal.code === RejectCode.UNKNOWN ? undefined : asked, refusal.detail);
   }
@@ -381,7 +381,7 @@ export class Greeting<Message> implements CircuitOwner {
     this.#phase = 'over';
     this.#greeter.settings.runtime.disarm(this.#alarm);
     this.#abort.abort(OVER);
-    if (this.#asked?.known !== undefined) this.#greeter.pauseExpiry(this.#asked.flight.sessionId.toString('hex'), false);
+    if (this.#asked?.known !== undefined) this.#greeter.pauseExpiry(this.#asked.flight, false);
     this.#greeter.greeted(this, this.#circuit);
   }
 

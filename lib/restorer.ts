@@ -57,6 +57,12 @@ export class Restorer<Message> {
     return this.#claims.run(id, () => this.#claim(id, flight, circuit));
   }
 
+  /** The circuit that a session was claimed for carries it, or has gone. */
+  judged(id: string, generation: number): void {
+    const durable = this.#options.registry.live.get(id)?.driver.durable;
+    if (durable?.kind === 'record') durable.judged(generation);
+  }
+
   /** Nothing is claimed any more. Resolves when what was being claimed is here. */
   async stop(): Promise<void> {
     this.#stopped = true;
@@ -68,7 +74,7 @@ export class Restorer<Message> {
     const { durability, node } = this.#options;
     durability.tie(entry.driver, { id: entry.session.id, identity: encodeIdentity(identityOf(entry)), node: () => node });
     const { durable } = entry.driver;
-    if (durable?.kind === 'record') durable.begin();
+    if (durable?.kind === 'record') durable.begin(durability.leased());
   }
 
   /** The session has ended for good: every process answers with its tombstone. */
@@ -93,6 +99,8 @@ export class Restorer<Message> {
     }
     const now = settings.runtime.now();
     const here = registry.live.has(id) || registry.findProvisional(id, now) !== undefined || registry.findTombstone(id, now) !== undefined;
+    // What this process has just let go of may be ahead of its record, which it would be given as its own.
+    if (this.#stopped && !here) return LATER;
     return here ? null : this.#claimForeign(id, flight, circuit);
   }
 
@@ -104,6 +112,7 @@ export class Restorer<Message> {
     const exclusive = mode === 'detach' || durability.address !== undefined;
     const keepMs = durability.keepMs(settings.holdMs);
     const request = { id, owner, generation, instance, positions, held: undefined, exclusive, keepMs };
+    await durability.leased();
     let result = await durability.persist(() => store.claim(request), CLAIM_MS);
     // Nothing is lost with a process that commits: where it is gone, or cannot be dialed, the session is taken over.
     if (mode === 'commit' && result.status === 'live' && (result.leaseMs === 0 || this.#elsewhere(result.owner) === undefined))

@@ -6,6 +6,7 @@ import type { Claim, ClaimResult, Store, StoredHead, Write, WriteResult } from '
 import type { Bond, Bonded } from './bond.ts';
 import { type Boundary, capture, dataEnd, isBehind, stateOf, writeOf } from './boundary.ts';
 import { freeze } from './data.ts';
+import { LiveMark } from './live-mark.ts';
 
 /** What a committer needs of its session's shell. */
 export interface CommitHost<Message> {
@@ -67,23 +68,20 @@ export class Committer<Message> implements Bonded {
   #writeDue = false;
   #soonDue = false;
   #refreshDue = false;
-  #detached = false;
-  /** The record is live and should not be: while no circuit carries the session that looks like a process that has crashed. */
-  #cleanDue = false;
+  readonly #mark: LiveMark;
   #over = false;
 
   constructor(host: CommitHost<Message>, options: CommitterOptions, taken?: Taken) {
     this.#host = host;
     this.#options = options;
     this.#data = taken?.data;
+    this.#mark = new LiveMark(options.liveWhile, taken?.claim.tenure ?? 0);
     this.#captured = capture(host.core, this.#data, 0);
     if (taken !== undefined) {
       this.#claim = taken.claim;
       this.#commit = taken.record.commit;
       this.#stored = this.#captured;
       this.#writtenEnd = dataEnd(this.#captured);
-      this.#detached = true;
-      this.#cleanDue = options.liveWhile === 'attached';
     }
     this.#release(this.#captured);
   }
@@ -103,9 +101,10 @@ export class Committer<Message> implements Bonded {
     return this.#over;
   }
 
-  /** Makes the record of a session that is new. */
-  begin(): void {
-    this.#queue(() => this.#create());
+  /** Makes the record of a session that is new, once `ready` has resolved. */
+  begin(ready: Promise<unknown> = Promise.resolve()): void {
+    // One that has ended meanwhile has nothing left to be written.
+    this.#queue(() => ready.then(() => (this.#over ? undefined : this.#create())));
   }
 
   /** Outputs wait here whose boundary has not come: so long they cannot leave. 0 where nothing is held back. */
@@ -138,7 +137,7 @@ export class Committer<Message> implements Bonded {
     if (this.#over || !this.#writes || core.inbound.inProgress) return;
     const awaited = this.#bonds.filter(({ bond }) => bond.awaits(this));
     const moved = awaited.length > 0 || isBehind(this.#captured, core, this.#data);
-    if (!moved && !(this.#cleanDue && this.#detached)) return;
+    if (!moved && !this.#mark.stale) return;
     if (moved) this.#captured = capture(core, this.#data, this.#captured.serial + 1);
     for (const { bond } of awaited) bond.offer(this, this.#captured);
     this.#due();
@@ -147,24 +146,27 @@ export class Committer<Message> implements Bonded {
   /** The session was touched: a boundary at the end of this tick, where nothing is in progress. Groups what is done in one go. */
   soon(): void {
     if (this.#soonDue || this.#over || !this.#writes) return;
-    if (!(this.#cleanDue && this.#detached) && !isBehind(this.#captured, this.#host.core, this.#data)) return;
+    if (!this.#mark.stale && !isBehind(this.#captured, this.#host.core, this.#data)) return;
     this.#soonDue = true;
     this.#host.soon(this.#now);
   }
 
   /** A circuit carries the session; its record is live since the claim. */
   attached(): void {
-    this.#detached = false;
-    this.#cleanDue = false;
+    this.#mark.attachedNow();
     // From now on the session runs ahead of its record.
     if (this.#options.mode === 'detach') this.#writtenEnd = -1;
   }
 
   /** No circuit does: once the record tells everything it is clean. */
   detached(): void {
-    this.#detached = true;
-    this.#cleanDue = this.#options.liveWhile === 'attached';
+    this.#mark.detachedNow();
     this.capture();
+  }
+
+  /** The circuit of this generation has its verdict: if it does not carry the session, the record may be clean again. */
+  judged(generation: number): void {
+    if (this.#mark.judged(generation)) this.soon();
   }
 
   /** A record that nothing was written to for long is touched, so that it is kept. */
@@ -192,7 +194,7 @@ export class Committer<Message> implements Bonded {
         }
         if (result?.status === 'fenced') this.letGo(fenced(result.generation));
         if (result?.status === 'gone' || result?.status === 'ended') this.letGo(gone());
-        if (result?.status === 'claimed') this.#cleanDue = this.#detached && this.#options.liveWhile === 'attached';
+        if (result?.status === 'claimed') this.#mark.claimed(generation);
         return result;
       }
     });
@@ -216,18 +218,18 @@ export class Committer<Message> implements Bonded {
 
   /** Resolves when the record of a detached session is clean: another process may take it up as it is. */
   async clean(): Promise<void> {
-    this.#cleanDue ||= this.#detached && this.#options.liveWhile === 'held';
-    for (this.capture(); this.#cleanDue && !this.#over; this.capture()) {
+    this.#mark.leave();
+    for (this.capture(); this.#mark.stale && !this.#over; this.capture()) {
       await this.#tail;
       // A message is in progress.
-      if (this.#cleanDue) await this.#host.wait(CLEAN_POLL_MS);
+      if (this.#mark.stale) await this.#host.wait(CLEAN_POLL_MS);
     }
   }
 
-  /** This process lets go: from here on nothing is written. @returns true, since another may take the session up */
-  abandon(): true {
+  /** This process lets go: from here on nothing is written. @returns whether the session may be taken up as its record tells it */
+  abandon(): boolean {
     this.#finish();
-    return true;
+    return this.#options.mode === 'commit' || !this.#mark.live;
   }
 
   // ---------------------------------------------------------------- with other sessions at one instant
@@ -260,7 +262,7 @@ export class Committer<Message> implements Bonded {
     this.#bonds = this.#bonds.filter((each) => each.bond !== bond);
     this.#done(boundary, this.#commit + 1);
     // What came behind it was held back.
-    if (this.#captured !== boundary || (this.#cleanDue && this.#detached)) this.#due();
+    if (this.#captured !== boundary || this.#mark.stale) this.#due();
   }
 
   refused(result: WriteResult): void {
@@ -278,7 +280,7 @@ export class Committer<Message> implements Bonded {
   // ---------------------------------------------------------------- the store
 
   get #writes(): boolean {
-    return this.#detached || this.#options.mode === 'commit';
+    return this.#mark.detached || this.#options.mode === 'commit';
   }
 
   readonly #now = (): void => {
@@ -324,8 +326,8 @@ export class Committer<Message> implements Bonded {
     const { core } = this.#host;
     const { store } = this.#options;
     const boundary = this.#storable;
-    const clean = this.#detached && !core.inbound.inProgress && !isBehind(boundary, core, this.#data);
-    if (this.#claim === null || (boundary === this.#stored && !(clean && this.#cleanDue) && !this.#refreshDue && !always)) return;
+    const clean = this.#mark.mayGo && !core.inbound.inProgress && !isBehind(boundary, core, this.#data);
+    if (this.#claim === null || (boundary === this.#stored && !(clean && this.#mark.stale) && !this.#refreshDue && !always)) return;
     for (let result: WriteResult | undefined; result?.status !== 'done'; ) {
       // Only where nothing is held back: a boundary so old that the peer has acked beyond it. A newer one follows.
       if (this.#over || core.outbound.egress.replay.base > dataEnd(boundary)) return;
@@ -335,7 +337,7 @@ export class Committer<Message> implements Bonded {
       this.refused(result);
     }
     this.#refreshDue = false;
-    this.#cleanDue = this.#detached && !clean;
+    this.#mark.written(clean);
     this.#done(boundary, this.#commit + 1);
   }
 

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { type Canary, canaries } from './canaries.ts';
+import { detachCanaries } from './detach.ts';
 import { durableCanaries } from './durable.ts';
 import { plant } from './plant.ts';
 import { ticketCanaries } from './tickets.ts';
@@ -22,7 +23,7 @@ describe('canaries', () => {
       .and.to.be.at.least(16);
   });
 
-  for (const canary of [...canaries, ...durableCanaries, ...ticketCanaries]) {
+  for (const canary of [...canaries, ...durableCanaries, ...ticketCanaries, ...detachCanaries]) {
     it(`${canary.name}: finds its place in lib`, () => {
       for (const [file, source] of plant(canary, read)) expect(source, file).not.to.equal(read(file));
     });

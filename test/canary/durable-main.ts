@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Canary } from './canaries.ts';
+import { detachCanaries } from './detach.ts';
 import { durableCanaries } from './durable.ts';
 import { plant } from './plant.ts';
 import { ticketCanaries } from './tickets.ts';
@@ -33,6 +34,7 @@ const wanted = process.argv.slice(2);
 const all = [
   ...durableCanaries.map((canary) => ({ canary, world: [] })),
   ...ticketCanaries.map((canary) => ({ canary, world: ['tickets'] })),
+  ...detachCanaries.map((canary) => ({ canary, world: ['detach'] })),
 ];
 const chosen = all.filter(({ canary }) => wanted.length === 0 || wanted.includes(canary.name));
 let survivors = 0;

@@ -276,7 +276,7 @@ describe("peering 'redirect'", () => {
     const session = await calling.open();
     session.send('a');
     await session.flushed();
-    await eventually(() => first.store.calls.renew === 1);
+    await eventually(() => first.store.calls.create === 1);
     // Two new circuits while the old one lives: the first to a place that is not there, the second to the wrong one.
     calling.failing = 1;
     calling.client.nudge();

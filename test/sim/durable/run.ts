@@ -1,21 +1,27 @@
 // `npm run sim:durable -- SEED` replays one seed with its trace. `npm run sim:durable -- SEED COUNT` runs so many from there. `first` stops at
-// the first failure; `tickets` is the world without a store.
+// the first failure; `tickets` is the world without a store, `detach` the one in which it is written while no circuit carries a session.
 
-import { makeDurablePlan, makeTicketPlan, simulateDurable, simulateTickets } from './world.ts';
+import { makeDetachPlan, makeDurablePlan, makeTicketPlan, simulateDetach, simulateDurable, simulateTickets } from './world.ts';
+
+const worlds = {
+  store: [simulateDurable, makeDurablePlan],
+  tickets: [simulateTickets, makeTicketPlan],
+  detach: [simulateDetach, makeDetachPlan],
+} as const;
 
 const words = process.argv.slice(2);
 const [first = '', count = ''] = words.filter((word) => /^\d+$/.test(word));
-const tickets = words.includes('tickets');
-const simulate = tickets ? simulateTickets : simulateDurable;
-const command = `npm run sim:durable -- ${tickets ? 'tickets ' : ''}`;
+const world = (['tickets', 'detach'] as const).find((name) => words.includes(name)) ?? 'store';
+const [simulate, planOf] = worlds[world];
+const command = `npm run sim:durable -- ${world === 'store' ? '' : `${world} `}`;
 const seed = Number(first);
 if (first === '') {
-  console.log('usage: npm run sim:durable -- [tickets] SEED [COUNT [first]]');
+  console.log('usage: npm run sim:durable -- [tickets | detach] SEED [COUNT [first]]');
   process.exitCode = 2;
 } else if (count === '') {
   const { trace, failures, kinds } = await simulate(seed, true);
   for (const line of trace) console.log(line);
-  console.log(JSON.stringify((tickets ? makeTicketPlan : makeDurablePlan)(seed)), JSON.stringify(kinds));
+  console.log(JSON.stringify(planOf(seed)), JSON.stringify(kinds));
   for (const failure of failures) console.log(failure);
   if (failures.length > 0) process.exitCode = 1;
 } else {

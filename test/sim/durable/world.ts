@@ -19,8 +19,8 @@ import { Trace } from '../trace.ts';
 import { Witness } from '../witness.ts';
 import { SimStore } from './store.ts';
 
-/** Where the nodes keep their sessions. A client without a store is not killed. */
-export type Kept = 'store' | 'tickets';
+/** Where the nodes keep their sessions; `detach`: in a store while no circuit carries them. A client without a store is not killed. */
+export type Kept = 'store' | 'tickets' | 'detach';
 
 export interface DurablePlan {
   readonly seed: number;
@@ -88,6 +88,19 @@ export function makeTicketPlan(seed: number): DurablePlan {
   };
 }
 
+/** A store that is written while no circuit carries a session. What a crash takes with it must be told, and never run again in silence. */
+export function makeDetachPlan(seed: number): DurablePlan {
+  const random = new Random(seed, 16);
+  return {
+    ...makeDurablePlan(seed),
+    kept: 'detach',
+    clientLifeMs: Infinity,
+    nodeLifeMs: random.pick([Infinity, 400, 1_500, 5_000]),
+    closesInOrder: random.chance(0.7),
+    cutChance: random.pick([0.3, 0.8]),
+  };
+}
+
 export interface DurableOutcome {
   readonly failures: readonly string[];
   readonly hash: number;
@@ -132,6 +145,10 @@ class DurableWorld {
   /** The client's session has ended, and how. */
   over: { readonly cause: SessionError | undefined; readonly progress: Progress } | null = null;
   #lives = 0;
+  /** Messages that any node has begun to act on. */
+  #begun = 0;
+  /** A node has gone, which may have had the session. */
+  #crashed = false;
 
   constructor(plan: DurablePlan, verbose: boolean) {
     this.plan = plan;
@@ -176,11 +193,12 @@ class DurableWorld {
 
   startNode(i: number): void {
     const host = this.makeHost(`node ${i} life `);
-    const { peering } = this.plan;
+    const { peering, kept } = this.plan;
     const server = new SessionServer<string>({
       framing: lines(),
       ...(peering === 'redirect' ? { peering, address: `node:${i}` } : {}),
-      ...(this.plan.kept === 'store' ? { store: this.store.of(host) } : { tickets: this.ring }),
+      ...(kept === 'tickets' ? { tickets: this.ring } : { store: this.store.of(host) }),
+      ...(kept === 'detach' ? { durability: 'detach' } : {}),
       runtime: host,
       holdMs: 3_600_000,
       window: this.plan.window,
@@ -198,6 +216,7 @@ class DurableWorld {
     const node = this.nodes[i] as { host: Host; server: SessionServer<string> | null };
     if (node.server === null) return;
     this.count('node killed');
+    this.#crashed = true;
     this.clock.trace.note(this.clock.nowMs, node.host.name, 'killed');
     this.network.bury(node.host, this.random.chance(0.7) ? 'rst' : 'silent');
     node.host.die();
@@ -210,6 +229,8 @@ class DurableWorld {
     if (node.server === null) return;
     this.count('node closed');
     const { server } = node;
+    // It waits for its store for a second, and no longer.
+    this.#crashed = true;
     node.server = null;
     const closed = (): void => {
       if (!node.host.dead) this.startNode(i);
@@ -218,12 +239,15 @@ class DurableWorld {
   }
 
   #serve(host: Host, session: Session<string>): void {
-    if (!session.restored && session.data === undefined) session.data = { ...START, filler: 'x'.repeat(this.plan.dataBytes) };
+    // A restored one has none where its first process died behind the record's making.
+    session.data ??= { ...START, filler: 'x'.repeat(this.plan.dataBytes) };
     const progress = (): Progress => session.data as Progress;
     this.#guard(host, session);
     session.receive((line) => {
       const { seen, sum } = progress();
       if (line !== `m${seen}`) this.oracle.fail(host.name, `message ${line} came where m${seen} was due`);
+      if (this.plan.kept === 'detach' && seen < this.#begun) this.oracle.fail(host.name, `message ${line} ran a second time`);
+      this.#begun = seen + 1;
       session.send(`a${seen} ${sum + seen}${this.#fill}`);
       const done = (): void => {
         session.data = { ...(session.data as Progress), seen: seen + 1, sum: sum + seen };
@@ -405,9 +429,15 @@ class DurableWorld {
   judge(): void {
     const { over, plan, oracle } = this;
     if (over === null) return oracle.fail('world', 'the session has not ended');
+    if (over.cause !== undefined && plan.kept === 'detach' && this.#crashed && over.cause.code === 'ERR_STATE_LOST') {
+      if (!/the server has .*, this end /.test(over.cause.message)) oracle.fail('client', `not both numbers: ${over.cause.message}`);
+      return this.count('crash told');
+    }
     if (over.cause !== undefined) {
-      // The node died before it had made a record of the session that it had confirmed: nothing was acked.
-      const neverMade = over.cause.code === 'ERR_UNKNOWN_SESSION' && over.progress.seen === 0 && over.progress.pushed === 0;
+      // The node died before it had made a record of the session that it had confirmed: nothing was acked where that is held back.
+      const heldBack = plan.kept !== 'detach';
+      const nothing = over.progress.seen === 0 && over.progress.pushed === 0;
+      const neverMade = over.cause.code === 'ERR_UNKNOWN_SESSION' && (nothing || !heldBack);
       if (!neverMade) oracle.fail('client', `ended with ${over.cause.message}`);
       else this.count('ended before its record was made');
       return;
@@ -428,6 +458,11 @@ export function simulateDurable(seed: number, verbose: boolean = false): Promise
 /** Nothing is stored: a node that dies has only what its client shows to the next. */
 export function simulateTickets(seed: number, verbose: boolean = false): Promise<DurableOutcome> {
   return simulate(makeTicketPlan(seed), verbose);
+}
+
+/** Written while detached only: a crash is told. */
+export function simulateDetach(seed: number, verbose: boolean = false): Promise<DurableOutcome> {
+  return simulate(makeDetachPlan(seed), verbose);
 }
 
 async function simulate(plan: DurablePlan, verbose: boolean): Promise<DurableOutcome> {
