@@ -80,7 +80,10 @@ export class TicketRestorer<Message> {
   }
 
   untie({ durable }: SessionDriver<Message>): void {
-    if (durable?.kind === 'ticket') this.#ticketers.delete(durable);
+    if (durable?.kind === 'ticket') {
+      durable.end();
+      this.#ticketers.delete(durable);
+    }
     if (this.#ticketers.size === 0) this.#options.settings.runtime.disarm(this.#refresh);
   }
 
