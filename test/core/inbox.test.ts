@@ -140,6 +140,37 @@ describe('inbox', () => {
     expect(count).to.equal(2);
   });
 
+  it('gathers small reads: a slow reader is not left with one piece for each', () => {
+    const decoder = lines().decoder(limits);
+    let pieces = 0;
+    const inbox = new Inbox<string>({
+      get residueBytes() {
+        return decoder.residueBytes;
+      },
+      message: (buffer, start, end) => decoder.message(buffer, start, end),
+      decode(bytes, start, end, sink) {
+        pieces++;
+        return decoder.decode(bytes, start, end, sink);
+      },
+    });
+    for (let i = 0; i < 10_000; i++) {
+      // As a socket reads it: in memory of its own.
+      const read = Buffer.allocUnsafeSlow(16).fill(0x61);
+      read[15] = 0x0a;
+      inbox.take(read, 0, read.length);
+      inbox.own();
+    }
+    pieces = 0;
+    let messages = 0;
+    inbox.each({
+      visit() {
+        messages++;
+        return true;
+      },
+    });
+    expect([messages, pieces < 20]).to.deep.equal([10_000, true]);
+  });
+
   it('decodes one message ahead and no further', () => {
     let decoded = 0;
     const decoder = lines().decoder(limits);
