@@ -16,8 +16,6 @@ export {
   type SessionServerOptions,
   type SharedOptions,
   sameOrigin,
-  type TicketMark,
-  type TicketRegister,
   type TicketRing,
   type Verdict,
 } from './options.ts';
@@ -43,6 +41,8 @@ export type {
   StoredHead,
   StoredRecord,
   StoreNumbers,
+  TicketMark,
+  TicketRegister,
   Write,
   WriteResult,
 } from './stores/store.ts';

@@ -10,7 +10,7 @@ import { SessionError } from './errors.ts';
 import type { Framing } from './framing/framing.ts';
 import { processRuntime, type Runtime } from './runtime.ts';
 import { parsePsk } from './security/keys.ts';
-import type { Store } from './stores/store.ts';
+import type { Store, TicketRegister } from './stores/store.ts';
 import { Turns } from './turns.ts';
 
 const KIB = 1024;
@@ -226,21 +226,6 @@ export interface TicketRing {
   seal(purpose: string, record: Uint8Array, data: Uint8Array): Buffer;
   /** @returns why the ticket is refused, or what is in it */
   open(purpose: string, ticket: Uint8Array): { readonly record: Buffer; readonly data: Buffer } | string;
-}
-
-/** Where a ticket stands among those of its session: a later generation, then a higher number, is newer. */
-export interface TicketMark {
-  readonly generation: number;
-  readonly number: number;
-}
-
-/** Remembers the newest ticket that a session's client is known to have, for all servers. Numbers only: no state is in it. */
-export interface TicketRegister {
-  /**
-   * One atomic step: keeps the newer of what is kept and `mark`, and tells it. What nobody has advanced for keepMs may go: by then all
-   * tickets that it knows of have expired. A rejection means that it cannot be told now: the client is asked to come again.
-   */
-  advance(id: string, mark: TicketMark, keepMs: number): Promise<TicketMark>;
 }
 
 export interface ProxyProtocolOptions {

@@ -24,9 +24,10 @@ import {
 import { Ticketer } from './durable/ticketer.ts';
 import { SessionError } from './errors.ts';
 import { OneByOne } from './one-by-one.ts';
-import type { TicketMark, TicketRegister, TicketRing } from './options.ts';
+import type { TicketRing } from './options.ts';
 import type { Known, Live } from './registry.ts';
 import { Alarm } from './runtime.ts';
+import type { TicketMark, TicketRegister } from './stores/store.ts';
 
 /** A ticket that was opened, with what the application keeps. */
 export interface Shown {

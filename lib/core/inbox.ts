@@ -6,6 +6,8 @@ import type { Decoder, RangeSink } from '../framing/framing.ts';
 /** Pieces smaller than half of the memory that they pin are gathered in blocks of this size. */
 const BLOCK_BYTES = 65_536;
 const FIRST_BLOCK_BYTES = 1024;
+/** Smaller ones are gathered too: a thousand reads of few bytes would be a thousand objects, and a long list to take the first from. */
+const KEPT_BYTES = 4096;
 const EMPTY = Buffer.alloc(0);
 
 /** Is shown one message after the other, in the place where it was found. */
@@ -92,7 +94,8 @@ export class Inbox<Message> implements RangeSink {
     const borrowed = parts.splice(parts.length - this.#borrowed);
     this.#borrowed = 0;
     for (const part of borrowed) {
-      if ((part.end - part.start) * 2 >= part.buffer.buffer.byteLength) parts.push(part);
+      const bytes = part.end - part.start;
+      if (bytes >= KEPT_BYTES && bytes * 2 >= part.buffer.buffer.byteLength) parts.push(part);
       else this.#copy(part);
     }
   }

@@ -177,3 +177,18 @@ export interface Store {
   /** Lets go of what the store itself opened. Records stay. */
   close(): Promise<void>;
 }
+
+/** Where a ticket stands among those of its session: a later generation, then a higher number, is newer. */
+export interface TicketMark {
+  readonly generation: number;
+  readonly number: number;
+}
+
+/** Remembers the newest ticket that a session's client is known to have, for all servers. Numbers only: no state is in it. */
+export interface TicketRegister {
+  /**
+   * One atomic step: keeps the newer of what is kept and `mark`, and tells it. What nobody has advanced for keepMs may go: by then all
+   * tickets that it knows of have expired. A rejection means that it cannot be told now: the client is asked to come again.
+   */
+  advance(id: string, mark: TicketMark, keepMs: number): Promise<TicketMark>;
+}

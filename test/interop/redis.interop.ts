@@ -2,70 +2,15 @@
 // the server's settings, and what survives when server and owners are killed or stopped.
 
 import { expect } from 'chai';
-import { Cluster, Redis } from 'ioredis';
-import { createClient, createCluster } from 'redis';
+import { Redis } from 'ioredis';
 import { SessionError } from '../../lib/errors.ts';
 import type { RedisClient } from '../../lib/stores/internal/redis-client.ts';
 import { redisStore } from '../../lib/stores/redis.ts';
 import type { Store } from '../../lib/stores/store.ts';
 import { storeContract } from '../contract/store.ts';
-import { freePort } from '../support/free-port.ts';
 import { fencesSleeper, Owner, survivesKills } from '../support/owner-process.ts';
+import { type Connected, clients, clusterClients, startCluster } from '../support/redis-clients.ts';
 import { RedisServer } from '../support/redis-server.ts';
-
-interface Connected {
-  readonly client: RedisClient;
-  close(): Promise<unknown>;
-}
-
-/** The clients, each connected to a port of loopback. */
-const clients: Readonly<Record<string, (port: number) => Promise<Connected>>> = {
-  redis: async (port) => {
-    const client = createClient({ socket: { host: '127.0.0.1', port } });
-    client.on('error', () => {});
-    await client.connect();
-    return { client, close: () => client.close() };
-  },
-  'redis with RESP 2': async (port) => {
-    const client = createClient({ RESP: 2, socket: { host: '127.0.0.1', port } });
-    client.on('error', () => {});
-    await client.connect();
-    return { client, close: () => client.close() };
-  },
-  ioredis: async (port) => {
-    const client = new Redis(port, '127.0.0.1', { lazyConnect: true });
-    client.on('error', () => {});
-    await client.connect();
-    return { client, close: () => client.quit() };
-  },
-};
-
-const clusterClients: typeof clients = {
-  'redis, cluster': async (port) => {
-    const client = createCluster({ rootNodes: [{ socket: { host: '127.0.0.1', port } }] });
-    client.on('error', () => {});
-    await client.connect();
-    return { client, close: () => client.close() };
-  },
-  'ioredis, cluster': async (port) => {
-    const client = new Cluster([{ host: '127.0.0.1', port }]);
-    client.on('error', () => {});
-    return { client, close: () => client.quit() };
-  },
-};
-
-/** A cluster of one node that has all slots: what would cross slots is refused there as in a large one. */
-async function startCluster(): Promise<RedisServer> {
-  // The port of its bus would be 10,000 higher than its own: among those of outgoing connections, and so taken now and then.
-  const bus = String(await freePort());
-  const server = await RedisServer.start({ 'cluster-enabled': 'yes', 'cluster-announce-ip': '127.0.0.1', 'cluster-port': bus });
-  const client = new Redis(server.port, '127.0.0.1');
-  await client.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383');
-  while (!String(await client.call('CLUSTER', 'INFO')).includes('cluster_state:ok'))
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  await client.quit();
-  return server;
-}
 
 const places = [
   [RedisServer.start, clients, 'outlast:'],

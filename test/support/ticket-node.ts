@@ -4,9 +4,10 @@ import { randomBytes } from 'node:crypto';
 import type { Positions, RejectedFlight, ResumedFlight } from '../../lib/core/handshake.ts';
 import { Frame, readU64 } from '../../lib/core/wire.ts';
 import { lines } from '../../lib/framing/lines.ts';
-import type { TicketRegister, TicketRing } from '../../lib/options.ts';
+import type { TicketRing } from '../../lib/options.ts';
 import { SessionServer } from '../../lib/server.ts';
 import type { Session } from '../../lib/session.ts';
+import type { TicketRegister } from '../../lib/stores/store.ts';
 import { keyring } from '../../lib/tickets/keyring.ts';
 import { dataFrame, RawPeer, type RawSession, rawSession, resumeFlight } from './raw-peer.ts';
 

@@ -5,8 +5,9 @@ import { SessionClient } from '../../lib/client.ts';
 import type { RejectedFlight, ResumedFlight } from '../../lib/core/handshake.ts';
 import { Kind, RejectCode } from '../../lib/core/wire.ts';
 import { lines } from '../../lib/framing/lines.ts';
-import type { TicketMark, TicketRegister } from '../../lib/options.ts';
 import { memoryStore } from '../../lib/stores/memory.ts';
+import type { TicketMark, TicketRegister } from '../../lib/stores/store.ts';
+import { registerContract } from '../contract/register.ts';
 import { eventually } from '../support/net.ts';
 import { ackFrame } from '../support/raw-peer.ts';
 import { type RawTicket, TicketHolder, TicketNode, testRing } from '../support/ticket-node.ts';
@@ -25,6 +26,11 @@ class Marks implements TicketRegister {
     return Promise.resolve(newest);
   }
 }
+
+registerContract('in memory', () => {
+  const register = new Marks();
+  return Promise.resolve({ register, other: register, end: () => Promise.resolve() });
+});
 
 /** Two tickets of a session whose server is gone; the client has consumed what the second covers. */
 async function twoTickets(ticketRegister?: Marks): Promise<{ holder: TicketHolder; t1: RawTicket; t2: RawTicket }> {
