@@ -12,6 +12,7 @@ import { memoryStore } from '../../lib/stores/memory.ts';
 import type { Store } from '../../lib/stores/store.ts';
 import { type Fault, FaultyStore } from '../support/faulty-store.ts';
 import { ended, eventually } from '../support/net.ts';
+import { openSums, sumTo } from '../support/sums.ts';
 
 interface Sum {
   readonly count: number;
@@ -61,26 +62,12 @@ class SummingNode {
   }
 }
 
-function sumTo(count: number): string[] {
-  return Array.from({ length: count }, (_, i) => `${i + 1} ${((i + 1) * (i + 2)) / 2}`);
-}
-
 describe('a durable server', () => {
-  const open = async (port: number): Promise<{ client: SessionClient<string>; session: Session<string>; answers: string[] }> => {
-    const client = new SessionClient({ framing: lines(), port });
-    const session = await client.open();
-    const answers: string[] = [];
-    session.receive((line) => {
-      answers.push(line);
-    });
-    return { client, session, answers };
-  };
-
   it('is closed and started again: the session goes on in the new process, with its data', async () => {
     const store = memoryStore();
     const first = new SummingNode(store);
     const port = await first.listen(0);
-    const { client, session, answers } = await open(port);
+    const { client, session, answers } = await openSums(port);
     for (let i = 1; i <= 10; i++) session.send(String(i));
     await session.flushed();
     await first.end();
@@ -102,7 +89,7 @@ describe('a durable server', () => {
     const nodes = [new SummingNode(store)];
     let node = nodes[0] as SummingNode;
     const port = await node.listen(0);
-    const { client, session, answers } = await open(port);
+    const { client, session, answers } = await openSums(port);
     for (let life = 0; life < 8; life++) {
       for (let i = 1; i <= 50; i++) session.send(String(life * 50 + i));
       // In the middle of them, at a moment that is never quite the same.
@@ -148,7 +135,7 @@ describe('a durable server', () => {
     const store = memoryStore();
     const first = new SummingNode(store);
     const port = await first.listen(0);
-    const { client, session, answers } = await open(port);
+    const { client, session, answers } = await openSums(port);
     session.send('1');
     await session.flushed();
     await first.end();
@@ -171,7 +158,7 @@ describe('a durable server', () => {
   it('is short of memory: a session in the store gives its memory back and goes on later', async () => {
     const node = new SummingNode(memoryStore());
     const port = await node.listen(0);
-    const { client, session, answers } = await open(port);
+    const { client, session, answers } = await openSums(port);
     session.send('1');
     await session.flushed();
     node.sessions[0]?.destroy(new SessionError('ERR_MEMORY_BUDGET', 'as the budget does'));
@@ -231,7 +218,7 @@ describe('a durable server', () => {
     };
     const first = node();
     const { port } = await first.listen({ port: 0 });
-    const { client, session } = await open(port);
+    const { client, session } = await openSums(port);
     session.send('a');
     await session.flushed();
     // From now on the database commits, and the record does not: the process dies in between.

@@ -10,7 +10,7 @@ import { freePort } from '../support/free-port.ts';
 import { eventually } from '../support/net.ts';
 import { Role, type SigkillOptions, type SigkillResult } from './run.ts';
 
-const SERVER = 'test/sigkill/ticket-server.ts';
+const SERVER = 'test/sigkill/server.ts';
 /** Written ahead of the answers. */
 const AHEAD = 500;
 const PATIENCE_MS = 600_000;
@@ -24,7 +24,7 @@ export async function runTicketKills(options: Pick<SigkillOptions, 'messages' | 
   const broken: string[] = [];
   const servers = ports.map(
     (port) =>
-      new Role(compiled.path(SERVER), [String(port), secret], (line) => {
+      new Role(compiled.path(SERVER), [String(port), 'tickets', secret], (line) => {
         if (line.startsWith('BROKEN')) broken.push(line);
       }),
   );

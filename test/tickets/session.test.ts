@@ -2,27 +2,11 @@
 // message acts once on session.data and on what the session sends.
 
 import { expect } from 'chai';
-import { SessionClient } from '../../lib/client.ts';
-import { lines } from '../../lib/framing/lines.ts';
-import type { Session } from '../../lib/session.ts';
 import { eventually } from '../support/net.ts';
+import { openSums, sumTo } from '../support/sums.ts';
 import { TicketNode, testRing } from '../support/ticket-node.ts';
 
-function sumTo(count: number): string[] {
-  return Array.from({ length: count }, (_, i) => `${i + 1} ${((i + 1) * (i + 2)) / 2}`);
-}
-
 describe('a server with tickets', () => {
-  const open = async (port: number): Promise<{ client: SessionClient<string>; session: Session<string>; answers: string[] }> => {
-    const client = new SessionClient({ framing: lines(), port });
-    const session = await client.open();
-    const answers: string[] = [];
-    session.receive((line) => {
-      answers.push(line);
-    });
-    return { client, session, answers };
-  };
-
   for (const [what, filler] of [
     ['a small ticket in RESUME', 0],
     ['a large one behind it', 20_000],
@@ -30,7 +14,7 @@ describe('a server with tickets', () => {
     it(`is closed and started again with nothing stored: ${what}`, async () => {
       const first = new TicketNode(testRing(), { fillerBytes: filler });
       const { port } = await first.listen();
-      const { client, session, answers } = await open(port);
+      const { client, session, answers } = await openSums(port);
       for (let i = 1; i <= 10; i++) session.send(String(i));
       await session.flushed();
       await first.server.close();
@@ -53,7 +37,7 @@ describe('a server with tickets', () => {
     let node = new TicketNode(testRing());
     const nodes = [node];
     const { port } = await node.listen();
-    const { client, session, answers } = await open(port);
+    const { client, session, answers } = await openSums(port);
     for (let life = 0; life < 8; life++) {
       for (let i = 1; i <= 50; i++) session.send(String(life * 50 + i));
       await eventually(() => node.handled > life * 5);
