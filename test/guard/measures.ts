@@ -80,11 +80,15 @@ function idle(): Measure {
   return {
     name: 'heap: idle session',
     unit: 'heap bytes a session',
-    // What is compiled meanwhile counts as well: between runs it differs by 50 bytes for each of 3,000 sessions.
-    tolerance: { share: 0, plus: 100 },
+    // What is compiled meanwhile and how far tables grew counts as well: seen, 120 bytes between two runs for each of 3,000 sessions,
+    // more on a busy machine. Hence the median of three, and room for it.
+    tolerance: { share: 0, plus: 250 },
     async measure(folder) {
-      const heapOf = async (what: string): Promise<number> =>
-        Number((await run(process.execPath, ['--expose-gc', join(folder, 'idle.js'), what])).stdout);
+      const heapOf = async (what: string): Promise<number> => {
+        const runs: number[] = [];
+        for (let i = 0; i < 3; i++) runs.push(Number((await run(process.execPath, ['--expose-gc', join(folder, 'idle.js'), what])).stdout));
+        return runs.sort((a, b) => a - b)[1] as number;
+      };
       return (await heapOf('session')) - (await heapOf('bare'));
     },
   };
