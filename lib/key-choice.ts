@@ -1,7 +1,7 @@
 // The accepting side's choice of how to agree on keys: what the OPEN offers and this connection has, nothing weaker than configured.
 import type { OpenFlight } from './core/handshake.ts';
 import { KeyMethod } from './core/wire.ts';
-import { type KeyPair, sharedSecret, type TlsSecrets } from './security/keys.ts';
+import type { MinuteKey, TlsSecrets } from './security/keys.ts';
 
 export interface KeyChoice {
   readonly keyMethods: number;
@@ -18,7 +18,7 @@ export function chooseKeys(
   open: OpenFlight,
   secrets: TlsSecrets | undefined,
   psk: Buffer | undefined,
-  ephemeral: () => KeyPair,
+  ephemeral: () => MinuteKey,
 ): KeyChoice | string {
   const offered = open.keyMethods;
   const wantsPsk = (offered & KeyMethod.PSK) !== 0;
@@ -28,8 +28,8 @@ export function chooseKeys(
   const exported = (offered & KeyMethod.EXPORTER) === 0 ? undefined : secrets;
   if (exported === undefined && open.publicKey === undefined)
     return 'a TLS terminator stands between, or one end has no TLS 1.3: set tlsTerminated: true on the client';
-  const pair = open.publicKey === undefined ? undefined : ephemeral();
-  const shared = pair && sharedSecret(pair.privateKey, open.publicKey as Buffer);
-  const keyMethods = (exported === undefined ? 0 : KeyMethod.EXPORTER) | (pair === undefined ? 0 : KeyMethod.X25519) | pskBit;
-  return { keyMethods, publicKey: pair?.publicKey, exporter: exported?.exporter, shared, psk, binding: exported?.binding };
+  const own = open.publicKey === undefined ? undefined : ephemeral();
+  const shared = own?.agree(open.publicKey as Buffer);
+  const keyMethods = (exported === undefined ? 0 : KeyMethod.EXPORTER) | (own === undefined ? 0 : KeyMethod.X25519) | pskBit;
+  return { keyMethods, publicKey: own?.publicKey, exporter: exported?.exporter, shared, psk, binding: exported?.binding };
 }

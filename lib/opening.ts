@@ -7,7 +7,7 @@ import { rejectError } from './core/verdict.ts';
 import { KeyMethod, Kind, MAX_TICKET_BYTES, NONCE_BYTES, VERSION } from './core/wire.ts';
 import { SessionError } from './errors.ts';
 import { HEARTBEAT_MS, type Settings } from './options.ts';
-import { deriveKeys, type KeyPair, type SessionKeys, sharedSecret, type TlsSecrets } from './security/keys.ts';
+import { deriveKeys, type MinuteKey, type SessionKeys, type TlsSecrets } from './security/keys.ts';
 
 /** What a session has after its OPENED was verified. */
 export interface Opened {
@@ -30,8 +30,8 @@ export interface OpeningOptions<Message> {
   readonly allowCleartextCredentials: boolean;
   /** Exporter and binding of this circuit; undefined on plain TCP, TLS 1.2, and behind a terminator. */
   readonly secretsOf: (circuit: Circuit) => TlsSecrets | undefined;
-  /** The key pair for where there is no exporter. */
-  readonly ephemeral: () => KeyPair;
+  /** The key for where there is no exporter. */
+  readonly ephemeral: () => MinuteKey;
 }
 
 /** @throws SessionError that is retryable or final, as the table of its code says */
@@ -61,7 +61,7 @@ class Opening<Message> implements AttemptHost {
   readonly #options: OpeningOptions<Message>;
   readonly #done: (result: Opened | SessionError) => void;
   #bytes: Buffer = Buffer.alloc(0);
-  #keyPair: KeyPair | undefined;
+  #key: MinuteKey | undefined;
   #secrets: TlsSecrets | undefined;
   #offered = 0;
 
@@ -77,14 +77,14 @@ class Opening<Message> implements AttemptHost {
       throw new SessionError('ERR_CLEARTEXT_CREDENTIALS', `not sent to ${info.remoteAddress} without TLS`);
     }
     this.#secrets = secretsOf(circuit);
-    if (this.#secrets === undefined) this.#keyPair = this.#options.ephemeral();
+    if (this.#secrets === undefined) this.#key = this.#options.ephemeral();
     this.#offered =
       (this.#secrets === undefined ? KeyMethod.X25519 : KeyMethod.EXPORTER) | (settings.psk === undefined ? 0 : KeyMethod.PSK);
     this.#bytes = encodeOpen({
       node: 0,
       nonce: settings.runtime.randomBytes(NONCE_BYTES),
       keyMethods: this.#offered,
-      publicKey: this.#keyPair?.publicKey,
+      publicKey: this.#key?.publicKey,
       framing: settings.framing.name,
       window: settings.window,
       heartbeatMs: settings.heartbeatMs,
@@ -119,7 +119,7 @@ class Opening<Message> implements AttemptHost {
     const { settings } = this.#options;
     if (flight.keyMethods !== this.#offered)
       throw new SessionError('ERR_HANDSHAKE', `key methods ${flight.keyMethods} of ${this.#offered} offered`);
-    const shared = flight.publicKey === undefined ? undefined : sharedSecret((this.#keyPair as KeyPair).privateKey, flight.publicKey);
+    const shared = flight.publicKey === undefined ? undefined : (this.#key as MinuteKey).agree(flight.publicKey);
     const exporter = this.#secrets?.exporter;
     const keys = deriveKeys({ openBytes: this.#bytes, openedBytes: bytes, exporter, shared, psk: settings.psk });
     const binding = this.#secrets?.binding;

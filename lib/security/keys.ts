@@ -140,25 +140,53 @@ export function sharedSecret(privateKey: KeyObject, peerKey: Buffer): Buffer {
   }
 }
 
+/**
+ * A key pair that many handshakes use. What it has agreed with a peer's key is remembered: a client that opens many sessions uses one key
+ * as well, and every session's keys are made fresh by the nonces. The result lives as long as the private key, from which it follows.
+ */
+export class MinuteKey {
+  readonly publicKey: Buffer;
+  readonly #privateKey: KeyObject;
+  readonly #agreed = new Map<string, Buffer>();
+
+  constructor() {
+    const { privateKey, publicKey } = generateKeyPair();
+    this.publicKey = publicKey;
+    this.#privateKey = privateKey;
+  }
+
+  /** @throws SessionError as sharedSecret() */
+  agree(peerKey: Buffer): Buffer {
+    const name = peerKey.toString('latin1');
+    const before = this.#agreed.get(name);
+    if (before !== undefined) return before;
+    const shared = sharedSecret(this.#privateKey, peerKey);
+    // Peers that open one session each would fill the memory with what nobody asks for again.
+    if (this.#agreed.size === AGREED_MOST) this.#agreed.clear();
+    this.#agreed.set(name, shared);
+    return shared;
+  }
+}
+
 /** A side's key pair: one serves all handshakes of a minute (K-8), since making one costs more than the rest of a handshake. */
 export class EphemeralKey {
   readonly #lifetimeMs: number;
-  #pair: KeyPair | undefined;
+  #key: MinuteKey | undefined;
   #madeAt: number;
 
   constructor(lifetimeMs: number = 60_000) {
     this.#lifetimeMs = lifetimeMs;
-    this.#pair = undefined;
+    this.#key = undefined;
     this.#madeAt = 0;
   }
 
   /** @param now Monotonic milliseconds. */
-  current(now: number): KeyPair {
-    if (this.#pair === undefined || now - this.#madeAt >= this.#lifetimeMs) {
-      this.#pair = generateKeyPair();
+  current(now: number): MinuteKey {
+    if (this.#key === undefined || now - this.#madeAt >= this.#lifetimeMs) {
+      this.#key = new MinuteKey();
       this.#madeAt = now;
     }
-    return this.#pair;
+    return this.#key;
   }
 }
 
@@ -191,6 +219,8 @@ export function tlsSecrets(channel: TlsChannel): TlsSecrets | undefined {
 
 const KEY_BYTES = 32;
 const MIN_PSK_BYTES = 16;
+/** Peer keys that one key pair remembers. */
+const AGREED_MOST = 256;
 const serverLabels: ReadonlySet<MacLabel> = new Set<MacLabel>(['opened', 'resumed', 'rejected']);
 
 let nobody: SessionKeys | undefined;

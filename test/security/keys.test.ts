@@ -12,6 +12,7 @@ import {
   generateKeyPair,
   keysOfNobody,
   type MacLabel,
+  MinuteKey,
   parsePsk,
   SessionKeys,
   sharedSecret,
@@ -91,6 +92,38 @@ describe('security/keys: X25519', () => {
     const second = ephemeral.current(61_000);
     expect(second.publicKey.equals(first.publicKey)).to.equal(false);
     expect(ephemeral.current(61_001)).to.equal(second);
+  });
+});
+
+describe('security/keys: what a key has agreed', () => {
+  it('is the same again, of each peer its own, however many there were', () => {
+    const key = new MinuteKey();
+    const peers = Array.from({ length: 300 }, generateKeyPair);
+    for (let round = 0; round < 2; round++) {
+      for (const { privateKey, publicKey } of peers)
+        expect(key.agree(publicKey).equals(sharedSecret(privateKey, key.publicKey))).to.equal(true);
+    }
+  });
+
+  it('is worked out once for a peer that comes often, and not for its key of the next minute', () => {
+    const ephemeral = new EphemeralKey();
+    const peer = generateKeyPair();
+    const first = ephemeral.current(0).agree(peer.publicKey);
+    expect(ephemeral.current(59_999).agree(Buffer.from(peer.publicKey))).to.equal(first);
+    expect(ephemeral.current(60_000).agree(peer.publicKey).equals(first)).to.equal(false);
+  });
+
+  it('is nothing for a low-order point, the second time neither', () => {
+    const key = new MinuteKey();
+    for (let i = 0; i < 2; i++) expectCode('ERR_HANDSHAKE', () => key.agree(Buffer.alloc(32)));
+  });
+
+  it('does not show', () => {
+    const key = new MinuteKey();
+    const shared = key.agree(generateKeyPair().publicKey);
+    const text = inspect(key, { depth: 9, showHidden: true });
+    expect(text).to.not.include(shared.toString('hex'));
+    expect(text).to.not.match(/PrivateKey|agreed/);
   });
 });
 

@@ -3,11 +3,11 @@ import { expect } from 'chai';
 import type { OpenFlight } from '../../lib/core/handshake.ts';
 import { KeyMethod, Kind } from '../../lib/core/wire.ts';
 import { chooseKeys } from '../../lib/key-choice.ts';
-import { generateKeyPair, sharedSecret } from '../../lib/security/keys.ts';
+import { generateKeyPair, MinuteKey, sharedSecret } from '../../lib/security/keys.ts';
 
 const { EXPORTER, X25519, PSK } = KeyMethod;
 const dialing = generateKeyPair();
-const accepting = generateKeyPair();
+const accepting = new MinuteKey();
 const secrets = { exporter: Buffer.alloc(32, 1), binding: Buffer.alloc(32, 2) };
 const psk = Buffer.alloc(16, 3);
 
