@@ -41,7 +41,7 @@ export interface SessionStats {
   /** Bytes held: written and not confirmed (replay and outbox), arrived and not consumed. */
   readonly outboundBytes: number;
   readonly inboundBytes: number;
-  /** Smoothed round trip (RFC 6298) in milliseconds; NaN before it was measured. */
+  /** Smoothed round trip (RFC 6298) in milliseconds; NaN before it was measured, with the first message or heartbeat. */
   readonly rttMs: number;
   /** Circuits so far; resumes are one fewer. */
   readonly circuits: number;

@@ -41,6 +41,8 @@ export class Control<Message> {
   confirm: Buffer | null = null;
   ackDue = false;
   pingDue = false;
+  /** The round trip of this circuit was not measured: a PING goes with the first DATA, ACK or SYNC. Alone it would cost a wakeup. */
+  tripDue = false;
   /** Token to send back; the newest PING is answered for all. */
   pong: Buffer | null = null;
   syncDue = false;
@@ -61,8 +63,9 @@ export class Control<Message> {
     return this.pong !== null || this.drain !== null || this.confirm !== null;
   }
 
-  /** Bytes that the head needs, without an ACK. */
-  get headBytes(): number {
+  /** Settles what goes into the head of a write. @param news DATA or an ACK is in the write @returns its bytes, without an ACK */
+  headFor(news: boolean): number {
+    if (this.tripDue && (news || this.syncDue)) this.pingDue = true;
     let bytes = this.confirm === null ? 0 : CONFIRM_FRAME_BYTES;
     if (this.pong !== null) bytes += SHORT_FRAME_BYTES;
     if (this.pingDue) bytes += SHORT_FRAME_BYTES;
@@ -70,9 +73,9 @@ export class Control<Message> {
     return this.syncDue ? bytes + SHORT_FRAME_BYTES : bytes;
   }
 
-  /** Pushes what goes in front of the DATA. @returns its bytes */
-  putHead(out: Buffer[], withAck: boolean, now: number): number {
-    const head = Buffer.allocUnsafe(this.headBytes + (withAck ? ACK_FRAME_BYTES : 0));
+  /** Pushes what goes in front of the DATA. @param headBytes of headFor() @returns bytes pushed */
+  putHead(out: Buffer[], headBytes: number, withAck: boolean, now: number): number {
+    const head = Buffer.allocUnsafe(headBytes + (withAck ? ACK_FRAME_BYTES : 0));
     let at = 0;
     if (this.confirm !== null) at = putBytesFrame(head, at, Frame.CONFIRM, this.confirm);
     if (this.pong !== null) at = putBytesFrame(head, at, Frame.PONG, this.pong);
@@ -93,6 +96,7 @@ export class Control<Message> {
     }
     this.confirm = null;
     this.pong = null;
+    if (this.pingDue) this.tripDue = false;
     this.pingDue = false;
     this.syncDue = false;
     this.discardDue = false;
@@ -121,7 +125,8 @@ export class Control<Message> {
   /** A new circuit begins: what was due on the old one is due no more. */
   reset(): void {
     this.pong = null;
-    this.pingDue = true;
+    this.pingDue = false;
+    this.tripDue = true;
     this.syncDue = this.#outbound.syncWanted >= 0;
     this.discardDue = this.#inbound.discardedBytes > 0;
   }

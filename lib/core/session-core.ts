@@ -538,14 +538,14 @@ export class SessionCore<Message> implements FrameSink {
     const control = this.#control;
     const open = this.#state !== 'closed';
     const ackNews = control.ackDue || inbound.acked > inbound.ackTold;
-    const head = control.headBytes;
+    const head = control.headFor(open && (control.ackDue || outbound.pending));
     let bytes = 0;
     let carried = -1;
     if (ackNews && head === 0 && open && outbound.carriesAck) {
       carried = inbound.acked;
       control.ackWritten();
     } else if (head > 0 || control.ackDue || (ackNews && open && outbound.pending)) {
-      bytes = control.putHead(out, ackNews, now);
+      bytes = control.putHead(out, head, ackNews, now);
     }
     if (!control.ackDue && inbound.acked === inbound.ackTold) this.#live.clear(Deadline.ACK);
     if (open) bytes += outbound.transmit(out, budget - bytes, this.circuit, carried, inbound.limitTold);

@@ -122,11 +122,15 @@ describe('session core, frames', () => {
 
   it('measures the round trip by its own PING', () => {
     const core = coreOf('dial', { framing: lines() });
-    core.circuitUp(FRESH, core.positions(), 0, 100);
-    const [first] = framesIn(written(core, 100));
-    expect(first?.type).to.equal(5);
+    core.circuitUp(FRESH, core.positions(), 0, 0);
+    expect(core.wantsTransmit, 'not for its own sake').to.equal(false);
+    core.send('a', false);
+    const [first, second] = framesIn(written(core, 100));
+    expect([first?.type, second?.type]).to.deep.equal([5, 1]);
     give(core, frame(6, first?.body), 140);
     expect(core.rtt.smoothedMs).to.equal(40);
+    core.send('b', false);
+    expect(typesWritten(core, 150), 'once on each circuit').to.deep.equal([1]);
   });
 
   it('ends the session at the third circuit in a row that breaks a rule without progress', () => {

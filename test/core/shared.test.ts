@@ -6,7 +6,7 @@ import type { SessionCore } from '../../lib/core/session-core.ts';
 import { SharedEncoder } from '../../lib/core/shared.ts';
 import { Frame } from '../../lib/core/wire.ts';
 import { lengthPrefix } from '../../lib/framing/length-prefix.ts';
-import { coreOf, FRESH, framesIn, give, LIMITS, takeAll, WINDOW, written } from '../support/cores.ts';
+import { begun, coreOf, FRESH, framesIn, give, LIMITS, takeAll, WINDOW, written } from '../support/cores.ts';
 
 type Step =
   | { readonly kind: 'send' | 'share'; readonly who: number; readonly bytes: number; readonly lend: boolean }
@@ -103,7 +103,7 @@ describe('shared messages', () => {
   it('that are small leave in one frame, with what was shared behind them', () => {
     const shared = new SharedEncoder(lengthPrefix(), LIMITS);
     const { near } = new Line();
-    written(near, 0);
+    begun(near);
     for (let n = 0; n < 10; n++) near.outbound.share(shared.encode(Buffer.alloc(100, n), false));
     const out: Buffer[] = [];
     near.transmit(out, Number.MAX_SAFE_INTEGER, 0);

@@ -5,7 +5,7 @@ import { connect as connectPlain, type Socket } from 'node:net';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import { expect } from 'chai';
 import { SessionClient } from '../../lib/client.ts';
-import { Frame, KeyMethod, Kind, RejectCode } from '../../lib/core/wire.ts';
+import { KeyMethod, Kind, RejectCode } from '../../lib/core/wire.ts';
 import { SessionError } from '../../lib/errors.ts';
 import { lines } from '../../lib/framing/lines.ts';
 import { netstring } from '../../lib/framing/netstring.ts';
@@ -288,7 +288,7 @@ describe('onDuplicate', () => {
 describe('challenge', () => {
   async function firstAnswer(port: number, door: number): Promise<Kind> {
     const { peer, session } = await rawSession(port);
-    await peer.frameOf(Frame.PING);
+    await peer.heard();
     const asking = (await RawPeer.dial(door)).write(resumeFlight(session, { generation: 2 }));
     const { flight } = await asking.flight();
     for (const each of [peer, asking]) each.destroy();

@@ -169,13 +169,13 @@ describe('limits of handshakes', () => {
     // Two of the burst of five are spent.
     for (let i = 0; i < 3; i++) {
       const { peer } = await rawSession(door.port);
-      await peer.frame();
+      await peer.heard();
     }
     const tooFast = await RawPeer.dial(door.port);
     await tooFast.gone();
     runtime.advance(1000);
     const { peer } = await rawSession(door.port);
-    await peer.frame();
+    await peer.heard();
     address = '127.0.0.1';
     for (let i = 0; i < 8; i++) await rawOpen(await RawPeer.dial(door.port));
   });

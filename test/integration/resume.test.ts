@@ -210,7 +210,7 @@ describe('early data', () => {
     const bytes = front.sent[1] as Buffer;
     const flightBytes = 26 + bytes.readUInt16BE(24);
     const first = bytes.subarray(flightBytes, flightBytes + 4);
-    // DATA at once behind the RESUME; otherwise the first frame is the PING behind RESUMED.
+    // DATA at once behind the RESUME; otherwise the first frame stands behind RESUMED: the PING of the first DATA.
     const early = first[0] === Frame.DATA ? bytes.subarray(flightBytes + 12, flightBytes + 4 + first.readUIntBE(1, 3)).toString() : '';
     return { early, seen };
   }
@@ -249,7 +249,7 @@ describe('one resume credential used twice at once', () => {
   it('two connections write the same RESUME: one is resumed, the other reads STALE_GENERATION', async () => {
     await using pair = await Pair.make({ framing: lines() });
     const { peer, session } = await rawSession(pair.port);
-    await peer.frameOf(Frame.PING);
+    await peer.heard();
     const resume = resumeFlight(session, { generation: 2 });
     const rivals = await Promise.all([RawPeer.dial(pair.port), RawPeer.dial(pair.port)]);
     for (const rival of rivals) rival.write(resume);
@@ -289,7 +289,7 @@ describe('one resume credential used twice at once', () => {
   it('with a challenge, a captured RESUME that never arrived is worth nothing', async () => {
     await using pair = await Pair.make({ framing: lines(), server: { challenge: 'always' } });
     const { peer, session } = await rawSession(pair.port);
-    await peer.frameOf(Frame.PING);
+    await peer.heard();
     const resume = resumeFlight(session, { generation: 2 });
     const attacker = (await RawPeer.dial(pair.port)).write(resume, dataFrame(0, 'forged\n'));
     const { flight } = await attacker.flight();
@@ -369,7 +369,7 @@ describe('one resume credential used twice at once', () => {
   it('a process that was taken over cannot come back with a higher generation', async () => {
     await using pair = await Pair.make({ framing: lines() });
     const { peer: first, session } = await rawSession(pair.port);
-    await first.frameOf(Frame.PING);
+    await first.heard();
     const second = (await RawPeer.dial(pair.port)).write(resumeFlight(session, { generation: 2, instance: 2 }));
     expect((await second.flight()).flight.kind).to.equal(Kind.RESUMED);
     const back = (await RawPeer.dial(pair.port)).write(resumeFlight(session, { generation: 7, instance: 1 }), dataFrame(0, 'spliced\n'));

@@ -1,4 +1,5 @@
 // SessionCores without shells: makers with small limits, frames built by hand, and what a core transmits cut into frames.
+import { Deadline } from '../../lib/core/deadlines.ts';
 import type { Positions } from '../../lib/core/handshake.ts';
 import { type CoreLimits, SessionCore } from '../../lib/core/session-core.ts';
 import type { Framing } from '../../lib/framing/framing.ts';
@@ -39,12 +40,19 @@ export function coreOf<Message>(role: 'dial' | 'accept', options: CoreOptions<Me
   return new SessionCore(framing, terms, { ...LIMITS, ...limits }, role === 'dial' ? HOLD_EXTRA_MS : 0);
 }
 
-/** A core of lines on its first circuit at time 0, which has written what it writes first. */
+/** A core of lines on its first circuit at time 0, which has written an ACK, and the PING that goes with the first. */
 export function attachedLines(role: 'dial' | 'accept', limits: Partial<CoreLimits> = {}): SessionCore<string> {
   const core = coreOf(role, { framing: lines(), limits });
   core.circuitUp(FRESH, core.positions(), 0, 0);
-  written(core, 0);
+  begun(core);
   return core;
+}
+
+/** Lets a core on a fresh circuit write what goes with its first write only. */
+export function begun<Message>(core: SessionCore<Message>): void {
+  core.deadlines.set(Deadline.ACK, 0);
+  core.tick(0, 0);
+  written(core, 0);
 }
 
 /** Everything the core wants to write now, as one buffer. */

@@ -106,6 +106,12 @@ export class RawPeer {
     }
   }
 
+  /** Waits until the other end has read all that was written here. */
+  async heard(): Promise<void> {
+    this.write(frame(Frame.PING, Buffer.alloc(8)));
+    await this.frameOf(Frame.PONG);
+  }
+
   /** The stream of the peer from `offset` on, as far as it came in DATA frames, until `bytes` of it are there. */
   async stream(bytes: number): Promise<Buffer> {
     const parts: Buffer[] = [];
