@@ -73,17 +73,17 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
   // ---------------------------------------------------------------- the application's inputs
 
   send(message: Message, lend: boolean): boolean {
-    return this.sent(this.core.send(message, lend));
+    const room = this.core.send(message, lend);
+    return this.#flusher.due && !this.core.outbound.filled && this.durable === null ? room : this.sent(room);
   }
 
   /** The core has taken a message. @param room whether its own limits leave room for more */
   sent(room: boolean): boolean {
-    const { core } = this;
     if (this.durable !== null) this.durable.soon();
-    // Memory is counted a block at a time, and at the end of the tick.
+    // Memory is counted and judged a block at a time, and at the end of the tick.
     if (this.#flusher.sent()) this.#account();
-    if (!this.#budget.presses(core.outbound.heldBytes)) return room;
-    core.outbound.needDrain = true;
+    if (!this.#budget.presses(this.core.outbound.heldBytes)) return room;
+    this.core.outbound.needDrain = true;
     this.#budget.waitForRoom(this);
     return false;
   }

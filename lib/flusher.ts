@@ -32,15 +32,20 @@ export class Flusher<Message> implements Coalesced {
     this.#owner = owner;
   }
 
+  /** What is written now goes out soon: as long as no block is filled, sent() would do nothing for it. */
+  get due(): boolean {
+    return (this.#scheduled || this.reading) && this.circuit !== null;
+  }
+
   /** A message was written: blocks worth a write go out at once, the rest later. @returns whether one may be full */
   sent(): boolean {
     const { circuit } = this;
     if (circuit === null) return true;
-    const { egress } = this.#core.outbound;
-    const { filled } = egress;
+    const { outbound } = this.#core;
+    const { filled } = outbound;
     if (filled) {
-      egress.filled = false;
-      const enough = this.#core.outbound.sendableBytes >= WRITE_BYTES;
+      outbound.egress.filled = false;
+      const enough = outbound.sendableBytes >= WRITE_BYTES;
       if (enough && !this.frozen) this.#write(circuit, this.#room(circuit), true);
     }
     if (!this.#scheduled) this.schedule();

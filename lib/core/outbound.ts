@@ -96,6 +96,11 @@ export class Outbound<Message> {
     return this.#egress === null ? this.#ackedData : this.#egress.replay.base;
   }
 
+  /** A block was filled since this was last set back there. */
+  get filled(): boolean {
+    return this.#egress?.filled === true;
+  }
+
   /** Bytes that no circuit has carried yet. */
   get outboxBytes(): number {
     const bytes = this.dataEnd - this.sent;

@@ -2,6 +2,7 @@
 
 import { type ByteWriter, type Decoder, type Encoder, type Framing, type FramingLimits, MAX_RESERVE, type RangeSink } from './framing.ts';
 import { invalidMessage, messageLimit, type Payload, payloadBytes } from './internal/checks.ts';
+import { copyInto } from './internal/copy.ts';
 import { view } from './internal/view.ts';
 
 /**
@@ -56,7 +57,7 @@ class RawEncoder implements Encoder<Payload> {
       out.payload(message);
     } else {
       out.reserve(bytes);
-      out.buffer.set(message, out.position);
+      copyInto(out.buffer, message, out.position);
       out.position += bytes;
     }
   }

@@ -4,6 +4,7 @@
 import { SessionError } from '../../errors.ts';
 import { type ByteWriter, type Decoder, type Encoder, type FramingLimits, MAX_RESERVE, type RangeSink } from '../framing.ts';
 import { badFraming, invalidMessage, messageLimit, type Payload, payloadBytes, payloadView } from './checks.ts';
+import { copyInto } from './copy.ts';
 import { Residue } from './residue.ts';
 import { view } from './view.ts';
 
@@ -126,7 +127,7 @@ export abstract class CountedEncoder implements Encoder<Payload> {
     const buffer = out.buffer;
     let at = this.putHead(buffer, out.position, bytes);
     if (typeof message === 'string') buffer.write(message, at);
-    else buffer.set(message, at);
+    else copyInto(buffer, message, at);
     at += bytes;
     if (this.#trailer !== NO_TRAILER) buffer[at++] = this.#trailer;
     out.position = at;
