@@ -15,15 +15,15 @@ import { Flusher } from './flusher.ts';
 import { lossOf } from './loss.ts';
 import type { Settings } from './options.ts';
 import { Sleeper } from './runtime.ts';
-import { Waiters } from './waiters.ts';
+import { endWaiters, NOBODY, settleWaiters, type WaitedFor, type Waiter, waitFor } from './waiters.ts';
 
 /** What still comes on a circuit that a newer one replaced is dropped. */
 const SUPERSEDED_LINGER_MS = 1000;
 
-export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Source<Message>, Holder {
+export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Source<Message>, Holder, WaitedFor {
   readonly core: SessionCore<Message>;
   readonly settings: Settings<Message>;
-  readonly waiters: Waiters = new Waiters();
+  waiters: readonly Waiter[] = NOBODY;
   face!: Face;
   /** Keeps the session's record; null: it lives in memory only. */
   durable: Keeper<Message> | null = null;
@@ -149,7 +149,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
   /** A boundary is in the store: what waited for it goes. */
   stored(serial: number): void {
     if (this.#ended) return;
-    this.waiters.settle('commit', serial);
+    settleWaiters(this, 'commit', serial);
     this.core.settle(this.now);
     // The peer's END counts as consumed only now.
     if (this.core.inbound.ended) this.#consumer?.wake();
@@ -173,7 +173,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
 
   drained(): Promise<void> {
     if (this.#ended) return Promise.reject(new SessionError('ERR_CLOSED', 'the session has ended', { cause: this.#told }));
-    return this.core.outbound.needDrain ? this.waiters.add('drain', 0, undefined) : Promise.resolve();
+    return this.core.outbound.needDrain ? waitFor(this, 'drain', 0, undefined) : Promise.resolve();
   }
 
   // ---------------------------------------------------------------- circuits
@@ -286,10 +286,10 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
     const { outbound } = core;
     if (outbound.needDrain && outbound.drained && !this.#budget.presses(outbound.heldBytes)) {
       outbound.needDrain = false;
-      this.waiters.settle('drain', 0);
+      settleWaiters(this, 'drain', 0);
       this.#tell(() => this.face.emit('drain'));
     }
-    this.waiters.settle('flush', outbound.peerAcked);
+    settleWaiters(this, 'flush', outbound.peerAcked);
     if (core.drainNotice !== null || core.supersededBy >= 0) this.#host.noticed(this);
     if (core.inbound.ended && outbound.fin < 0) this.#endToo();
     // A listener, a handler or the host may have ended the session meanwhile.
@@ -360,7 +360,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
     core.outbound.clear();
     this.#consumer?.ended(cause);
     this.#consumer = null;
-    this.waiters.end(cause);
+    endWaiters(this, cause);
     report('closed', this, cause);
     if (circuit !== null || lost !== undefined) {
       const why = lost ?? cause ?? new SessionError('ERR_CIRCUIT_LOST', 'the session has ended');

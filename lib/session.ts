@@ -14,7 +14,7 @@ import { SessionError } from './errors.ts';
 import type { Sendable } from './framing/framing.ts';
 import { invalid } from './options.ts';
 import { Alarm } from './runtime.ts';
-import type { Abortable } from './waiters.ts';
+import { type Abortable, waitFor } from './waiters.ts';
 
 /** attached: a circuit carries the session. detached: it waits for the next. closing: done, and telling the peer. closed: over. */
 export type SessionState = 'attached' | 'detached' | 'closing' | 'closed';
@@ -148,14 +148,14 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
   }
 
   get stats(): SessionStats {
-    const { inbound, outbound, circuit, rtt, heartbeatMs, holdMs, deadlines } = this.#driver.core;
+    const { inbound, outbound, circuit, rttMs, heartbeatMs, holdMs, deadlines } = this.#driver.core;
     return {
       ...this.#driver.stats,
       sent: outbound.sent,
       confirmed: outbound.peerAcked,
       received: inbound.received,
       consumed: inbound.acked,
-      rttMs: rtt.smoothedMs,
+      rttMs,
       circuits: circuit,
       resumes: Math.max(0, circuit - 1),
       heartbeatMs,
@@ -189,7 +189,7 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
     if (this.#driver.ended || !this.#driver.core.outbound.needDrain) return this.#driver.drained();
     const stuck = deadlock(this.#driver, 'drained()');
     if (stuck !== null) return Promise.reject(stuck);
-    return this.#driver.waiters.add('drain', 0, options.signal);
+    return waitFor(this.#driver, 'drain', 0, options.signal);
   }
 
   /**
@@ -205,7 +205,7 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
     const stuck = deadlock(driver, 'flushed()');
     if (stuck !== null) return Promise.reject(stuck);
     driver.schedule();
-    return driver.waiters.add('flush', offset, options.signal);
+    return waitFor(driver, 'flush', offset, options.signal);
   }
 
   /**
@@ -229,7 +229,7 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
     if (!driver.ended) bond?.begin();
     driver.settled();
     if (driver.ended) throw new SessionError('ERR_CLOSED', 'commit() on a session that has ended', { cause: driver.told });
-    if (durable.storedSerial < durable.serial) await driver.waiters.add('commit', durable.serial, options.signal);
+    if (durable.storedSerial < durable.serial) await waitFor(driver, 'commit', durable.serial, options.signal);
   }
 
   /** No more messages from here. The other direction stays open. */
@@ -301,7 +301,7 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
     });
     runtime.arm(alarm, runtime.now() + timeoutMs);
     try {
-      await driver.waiters.add('end', 0, options.signal);
+      await waitFor(driver, 'end', 0, options.signal);
     } finally {
       runtime.disarm(alarm);
     }

@@ -8,7 +8,7 @@ export interface Abortable {
 
 type Reason = 'drain' | 'flush' | 'commit' | 'end';
 
-interface Waiter {
+export interface Waiter {
   readonly reason: Reason;
   readonly offset: number;
   readonly resolve: () => void;
@@ -16,48 +16,49 @@ interface Waiter {
   readonly release: () => void;
 }
 
-export class Waiters {
-  // Replaced and never changed: sessions for which nobody waits share the empty one.
-  #list: readonly Waiter[] = NOBODY;
-
-  add(reason: Reason, offset: number, signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted) return reject(aborted(signal));
-      const onAbort = (): void => {
-        this.#list = this.#list.filter((other) => other !== waiter);
-        reject(aborted(signal as AbortSignal));
-      };
-      const waiter: Waiter = { reason, offset, resolve, reject, release: () => signal?.removeEventListener('abort', onAbort) };
-      signal?.addEventListener('abort', onAbort, { once: true });
-      this.#list = [...this.#list, waiter];
-    });
-  }
-
-  /** Resolves those whose reason has come true: `offset` is what the peer has consumed. */
-  settle(reason: Reason, offset: number): void {
-    if (this.#list.length === 0) return;
-    const left: Waiter[] = [];
-    for (const waiter of this.#list) {
-      if (waiter.reason !== reason || waiter.offset > offset) left.push(waiter);
-      else done(waiter, undefined);
-    }
-    this.#list = left;
-  }
-
-  /** The session is over: those who wait for its end are content, the others are told why they wait in vain. */
-  end(cause: SessionError | undefined): void {
-    const waiters = this.#list;
-    this.#list = NOBODY;
-    for (const waiter of waiters) {
-      done(
-        waiter,
-        waiter.reason === 'end' ? undefined : (cause ?? new SessionError('ERR_CLOSED', 'the session ended while something waited')),
-      );
-    }
-  }
+/** Who is waited for. */
+export interface WaitedFor {
+  /** Replaced and never changed: NOBODY for all sessions for which nobody waits. */
+  waiters: readonly Waiter[];
 }
 
-const NOBODY: readonly Waiter[] = [];
+export const NOBODY: readonly Waiter[] = [];
+
+export function waitFor(session: WaitedFor, reason: Reason, offset: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(aborted(signal));
+    const onAbort = (): void => {
+      session.waiters = session.waiters.filter((other) => other !== waiter);
+      reject(aborted(signal as AbortSignal));
+    };
+    const waiter: Waiter = { reason, offset, resolve, reject, release: () => signal?.removeEventListener('abort', onAbort) };
+    signal?.addEventListener('abort', onAbort, { once: true });
+    session.waiters = [...session.waiters, waiter];
+  });
+}
+
+/** Resolves those whose reason has come true: `offset` is what the peer has consumed. */
+export function settleWaiters(session: WaitedFor, reason: Reason, offset: number): void {
+  if (session.waiters.length === 0) return;
+  const left: Waiter[] = [];
+  for (const waiter of session.waiters) {
+    if (waiter.reason !== reason || waiter.offset > offset) left.push(waiter);
+    else done(waiter, undefined);
+  }
+  session.waiters = left;
+}
+
+/** The session is over: those who wait for its end are content, the others are told why they wait in vain. */
+export function endWaiters(session: WaitedFor, cause: SessionError | undefined): void {
+  const { waiters } = session;
+  session.waiters = NOBODY;
+  for (const waiter of waiters) {
+    done(
+      waiter,
+      waiter.reason === 'end' ? undefined : (cause ?? new SessionError('ERR_CLOSED', 'the session ended while something waited')),
+    );
+  }
+}
 
 function done(waiter: Waiter, error: SessionError | undefined): void {
   waiter.release();

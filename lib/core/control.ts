@@ -1,8 +1,8 @@
 // Control: the frames of one side that wait to be written, other than DATA and END. What is due goes in as flags, bytes come out:
 // a head in front of the DATA of a write, and a tail behind it.
 import type { Inbound } from './inbound.ts';
+import type { Liveness } from './liveness.ts';
 import type { Outbound } from './outbound.ts';
-import type { Rtt } from './rtt.ts';
 import { reasonBytes } from './text.ts';
 import {
   ACK_FRAME_BYTES,
@@ -15,6 +15,7 @@ import {
   putBytesFrame,
   putFrameHeader,
   putU64Frame,
+  readU32,
   writeU16,
   writeU32,
   writeU64,
@@ -36,7 +37,7 @@ const TAIL_MAX_BYTES = 2 * (MAX_REASON_BYTES + 16);
 export class Control<Message> {
   readonly #inbound: Inbound<Message>;
   readonly #outbound: Outbound<Message>;
-  readonly #rtt: Rtt;
+  readonly #live: Liveness;
   /** Must go first on the circuit of a new session. */
   confirm: Buffer | null = null;
   ackDue = false;
@@ -52,10 +53,10 @@ export class Control<Message> {
   closeCode: CloseCode = CloseCode.CLEAN;
   closeReason = '';
 
-  constructor(inbound: Inbound<Message>, outbound: Outbound<Message>, rtt: Rtt) {
+  constructor(inbound: Inbound<Message>, outbound: Outbound<Message>, live: Liveness) {
     this.#inbound = inbound;
     this.#outbound = outbound;
-    this.#rtt = rtt;
+    this.#live = live;
   }
 
   get due(): boolean {
@@ -81,7 +82,7 @@ export class Control<Message> {
     if (this.pong !== null) at = putBytesFrame(head, at, Frame.PONG, this.pong);
     if (this.pingDue) {
       at = putFrameHeader(head, at, Frame.PING, 8);
-      writeU64(head, at, this.#rtt.ping(now));
+      writeU64(head, at, this.#live.ping(now));
       at += 8;
     }
     if (this.syncDue) {
@@ -155,3 +156,13 @@ export class Control<Message> {
 }
 
 const UNREAD_COUNT = Buffer.alloc(8);
+
+/** A DRAIN, as putTail() writes it. */
+export function readDrain(bytes: Buffer, start: number, length: number): DrainNotice {
+  return {
+    move: ((bytes[start] as number) & DrainFlag.MOVE) !== 0,
+    deadlineMs: readU32(bytes, start + 1),
+    spreadMs: readU32(bytes, start + 5),
+    address: bytes.toString('utf8', start + 9, start + length),
+  };
+}

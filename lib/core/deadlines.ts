@@ -17,34 +17,39 @@ export type Deadline = (typeof Deadline)[keyof typeof Deadline];
 const COUNT = 5;
 
 export class Deadlines {
-  // A plain array of doubles: one small object a session, no closure and no timer.
-  readonly #at: number[] = [Infinity, Infinity, Infinity, Infinity, Infinity];
+  // A plain array of doubles: fields would be an object each. Behind the deadlines stand other times of a subclass.
+  protected readonly times: number[];
+
+  /** @param times none is set, and what a subclass adds */
+  constructor(times: number[] = [Infinity, Infinity, Infinity, Infinity, Infinity]) {
+    this.times = times;
+  }
 
   set(which: Deadline, atMs: number): void {
-    this.#at[which] = atMs;
+    this.times[which] = atMs;
   }
 
   clear(which: Deadline): void {
-    this.#at[which] = Infinity;
+    this.times[which] = Infinity;
   }
 
   /** When `which` is due, in the caller's monotonic milliseconds; Infinity when it is not set. */
   at(which: Deadline): number {
-    return this.#at[which] as number;
+    return this.times[which] as number;
   }
 
   due(which: Deadline, now: number): boolean {
-    return (this.#at[which] as number) <= now;
+    return (this.times[which] as number) <= now;
   }
 
   get earliest(): number {
-    const at = this.#at;
+    const { times } = this;
     let first = Infinity;
-    for (let i = 0; i < COUNT; i++) if ((at[i] as number) < first) first = at[i] as number;
+    for (let i = 0; i < COUNT; i++) if ((times[i] as number) < first) first = times[i] as number;
     return first;
   }
 
   clearAll(): void {
-    this.#at.fill(Infinity);
+    this.times.fill(Infinity, 0, COUNT);
   }
 }

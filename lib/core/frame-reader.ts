@@ -62,6 +62,11 @@ export class FrameReader {
     return this.#stopped ? end : at;
   }
 
+  /** The last chunk ended with a frame, and more may come: a fresh reader would go on in the same way. */
+  get between(): boolean {
+    return this.#bodyLeft === 0 && this.#partialBytes === 0 && !this.#stopped;
+  }
+
   /** Ends reading for good: nothing behind this frame counts (a fault, or the end of the session). */
   stop(): void {
     this.#stopped = true;

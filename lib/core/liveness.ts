@@ -1,7 +1,8 @@
-// Liveness: the deadlines of a session and what follows when they come: when something must be written, when a silent circuit is dead,
-// and when a detached session is over. Numbers and `now` in, verdicts out. A timer that rings late means that this host slept; then
-// nothing is judged before it has been asked for.
+// Liveness: the times of a session. Its deadlines and what follows when they come: when something must be written, when a silent circuit
+// is dead, and when a detached session is over; how long a PING takes, and how many frames for nothing its peer may write. Numbers and
+// `now` in, verdicts out. A timer that rings late means that this host slept; then nothing is judged before it has been asked for.
 import { SessionError } from '../errors.ts';
+import { take } from './bucket.ts';
 import { Deadline, Deadlines } from './deadlines.ts';
 
 /** How long after two heartbeats a circuit may be silent. */
@@ -9,19 +10,44 @@ export const LIVENESS_GRACE_MS = 5000;
 /** The most that an expiry check which ran late adds: asleep, this host could not hear the peer. */
 const LATE_GRACE_MS = 30_000;
 
+/** Where the other times stand, behind the deadlines. */
+const HEARD = 5;
+const WROTE = 6;
+const HOLD_LEFT = 7;
+/** Of the PING that has not been answered; NaN when all were. */
+const PINGED = 8;
+const RTT = 9;
+/** When the bucket of frames that advance nothing is full again. */
+const FULL = 10;
+
 export class Liveness extends Deadlines {
   readonly #writeStallMs: number;
   heartbeatMs: number;
-  heardMs = 0;
-  wroteMs = 0;
   #queuedBytes = 0;
-  #holdLeftMs = 0;
   #pauses = 0;
+  #token = 0;
 
   constructor(heartbeatMs: number, writeStallMs: number) {
-    super();
+    super([Infinity, Infinity, Infinity, Infinity, Infinity, 0, 0, 0, Number.NaN, Number.NaN, 0]);
     this.heartbeatMs = heartbeatMs;
     this.#writeStallMs = writeStallMs;
+  }
+
+  get heardMs(): number {
+    return this.times[HEARD] as number;
+  }
+
+  set heardMs(now: number) {
+    this.times[HEARD] = now;
+  }
+
+  set wroteMs(now: number) {
+    this.times[WROTE] = now;
+  }
+
+  /** Smoothed round trip in milliseconds (the SRTT of RFC 6298 §2); NaN before the first PONG. */
+  get rttMs(): number {
+    return this.times[RTT] as number;
   }
 
   /** Nothing heard for this long means that the circuit is dead. */
@@ -49,17 +75,18 @@ export class Liveness extends Deadlines {
   pauseHold(paused: boolean, now: number): void {
     if (paused) {
       if (this.#pauses++ > 0) return;
-      this.#holdLeftMs = Math.max(0, this.at(Deadline.HOLD) - now);
+      this.times[HOLD_LEFT] = Math.max(0, this.at(Deadline.HOLD) - now);
       this.clear(Deadline.HOLD);
     } else if (this.#pauses > 0 && --this.#pauses === 0) {
-      this.set(Deadline.HOLD, now + this.#holdLeftMs);
+      this.set(Deadline.HOLD, now + (this.times[HOLD_LEFT] as number));
     }
   }
 
   /** HEARTBEAT is due. @returns whether nothing was written for a whole heartbeat */
   heartbeat(now: number): boolean {
-    const quiet = now - this.wroteMs >= this.heartbeatMs;
-    this.set(Deadline.HEARTBEAT, (quiet ? now : this.wroteMs) + this.heartbeatMs);
+    const wroteMs = this.times[WROTE] as number;
+    const quiet = now - wroteMs >= this.heartbeatMs;
+    this.set(Deadline.HEARTBEAT, (quiet ? now : wroteMs) + this.heartbeatMs);
     return quiet;
   }
 
@@ -100,5 +127,29 @@ export class Liveness extends Deadlines {
     if (now - this.at(Deadline.HOLD) < this.heartbeatMs) return true;
     this.set(Deadline.HOLD, now + Math.min(holdMs, LATE_GRACE_MS));
     return false;
+  }
+
+  /** A new token for a PING that is written now. */
+  ping(now: number): number {
+    this.#token = (this.#token + 1) % 0xffff_ffff;
+    this.times[PINGED] = now;
+    return this.#token;
+  }
+
+  /** A PONG came; one with another token belongs to an earlier circuit or was invented, and counts only as a sign of life. */
+  pong(token: number, now: number): void {
+    const pingedMs = this.times[PINGED] as number;
+    if (Number.isNaN(pingedMs) || token !== this.#token) return;
+    const sampleMs = now - pingedMs;
+    this.times[PINGED] = Number.NaN;
+    this.times[RTT] = Number.isNaN(this.rttMs) ? sampleMs : this.rttMs + (sampleMs - this.rttMs) / 8;
+  }
+
+  /** A frame came that advances nothing. @returns false when there are too many of them */
+  charge(perSecond: number, burst: number): boolean {
+    const fullMs = take(this.times[FULL] as number, this.heardMs, perSecond, burst);
+    if (Number.isNaN(fullMs)) return false;
+    this.times[FULL] = fullMs;
+    return true;
   }
 }

@@ -2,8 +2,7 @@
 // sends and consumes. Outputs are pulled: transmit(), next(), state, fault, deadline. No socket, clock, timer or promise is in here.
 import { SessionError } from '../errors.ts';
 import type { Framing } from '../framing/framing.ts';
-import { take } from './bucket.ts';
-import { Control, type DrainNotice } from './control.ts';
+import { Control, type DrainNotice, readDrain } from './control.ts';
 import { Deadline, type Deadlines } from './deadlines.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import type { Positions } from './handshake.ts';
@@ -11,10 +10,9 @@ import { Inbound } from './inbound.ts';
 import { Liveness } from './liveness.ts';
 import { Outbound } from './outbound.ts';
 import { judgePositions } from './resume.ts';
-import { Rtt } from './rtt.ts';
 import { type CoreInput, type CoreState, next } from './state.ts';
 import { closeError, knownCloseCode, unreadError } from './verdict.ts';
-import { CloseCode, DrainFlag, FIRST_IGNORABLE_FRAME, Frame, MAX_EARLY_DATA_BYTES, readU16, readU32, readU64 } from './wire.ts';
+import { CloseCode, FIRST_IGNORABLE_FRAME, Frame, MAX_EARLY_DATA_BYTES, readU16, readU32, readU64 } from './wire.ts';
 
 export interface CoreLimits {
   readonly messageBytes: number;
@@ -51,7 +49,6 @@ export class SessionCore<Message> implements FrameSink {
   readonly ticketBytes: number;
   readonly inbound: Inbound<Message>;
   readonly outbound: Outbound<Message>;
-  readonly rtt: Rtt = new Rtt();
   holdMs: number;
   /** Added to the hold time by the dialing side, which gives up later than the accepting side expires. */
   readonly #holdExtraMs: number;
@@ -65,10 +62,10 @@ export class SessionCore<Message> implements FrameSink {
   #state: CoreState = 'detached';
   #cause: SessionError | undefined;
   #fault: SessionError | null = null;
-  #reader: FrameReader;
+  // None between frames while the session is idle.
+  #reader: FrameReader | null = null;
   readonly #live: Liveness;
   readonly #control: Control<Message>;
-  #bucketFullMs = 0;
   #credit = 0;
   #faults = 0;
   #faultProgress = -1;
@@ -101,9 +98,8 @@ export class SessionCore<Message> implements FrameSink {
     this.ticketBytes = terms.ticketBytes ?? 0;
     this.inbound = new Inbound(framing, limits, terms.window, this.#takesTickets);
     this.outbound = new Outbound(framing, limits, terms.peerWindow);
-    this.#reader = new FrameReader(this, this.#takesTickets ? this.ticketBytes : 0);
     this.#live = new Liveness(terms.heartbeatMs, limits.writeStallMs);
-    this.#control = new Control(this.inbound, this.outbound, this.rtt);
+    this.#control = new Control(this.inbound, this.outbound, this.#live);
   }
 
   // ---------------------------------------------------------------- what the shell looks at after every input
@@ -124,6 +120,11 @@ export class SessionCore<Message> implements FrameSink {
 
   get deadlines(): Deadlines {
     return this.#live;
+  }
+
+  /** Smoothed round trip in milliseconds; NaN before it was measured. */
+  get rttMs(): number {
+    return this.#live.rttMs;
   }
 
   get #takesTickets(): boolean {
@@ -159,7 +160,7 @@ export class SessionCore<Message> implements FrameSink {
     this.#enter('circuitUp');
     this.circuit++;
     this.#fault = null;
-    this.#reader = new FrameReader(this, this.#takesTickets ? this.ticketBytes : 0);
+    this.#reader = null;
     this.inbound.dropUncovered();
     const outbound = this.outbound;
     outbound.rewind(Math.max(theirs.received, from));
@@ -183,7 +184,7 @@ export class SessionCore<Message> implements FrameSink {
     // The peer ended its half behind our CLOSE(UNREAD): it has read it, and is not asked again.
     const heard = orderly && this.#state === 'finishing' && this.#finishCode !== CloseCode.CLEAN && !this.#control.closeDue;
     this.#enter('circuitLost');
-    this.#reader.stop();
+    this.#frames.stop();
     if (heard) return this.#end(this.#cause);
     this.#live.detached(now + this.holdMs + this.#holdExtraMs);
   }
@@ -257,9 +258,16 @@ export class SessionCore<Message> implements FrameSink {
   /** Reads chunk[at, end) of the current circuit. @returns the index reached: call again with the rest when it is less than the end. */
   receive(chunk: Buffer, at: number, now: number): number {
     this.heard(now);
-    const reached = this.#reader.read(chunk, at, chunk.length);
+    const reader = this.#frames;
+    const reached = reader.read(chunk, at, chunk.length);
     this.settle(now);
+    if (this.inbound.idle && reader.between) this.#reader = null;
     return reached;
+  }
+
+  get #frames(): FrameReader {
+    this.#reader ??= new FrameReader(this, this.#takesTickets ? this.ticketBytes : 0);
+    return this.#reader;
   }
 
   /** Bytes came: the circuit is alive. */
@@ -282,7 +290,7 @@ export class SessionCore<Message> implements FrameSink {
 
   /** The circuit broke a rule. Three such circuits in a row, with no byte of progress between, end the session. */
   onFault(rule: string): void {
-    this.#reader.stop();
+    this.#frames.stop();
     this.#fault = new SessionError('ERR_PROTOCOL', rule);
     if (this.#state === 'closed') return;
     const progress = this.inbound.received + this.outbound.peerAcked;
@@ -306,7 +314,7 @@ export class SessionCore<Message> implements FrameSink {
         return this.#charge();
       case Frame.PONG:
         if (length !== 8) return `F-5: a PONG of ${length} bytes`;
-        this.rtt.pong(readU32(bytes, start + 4), this.#live.heardMs);
+        this.#live.pong(readU32(bytes, start + 4), this.#live.heardMs);
         return this.#charge();
       case Frame.TICKET:
         return this.inbound.cover(bytes, start, length);
@@ -354,12 +362,7 @@ export class SessionCore<Message> implements FrameSink {
   #onDrain(bytes: Buffer, start: number, length: number): string | null {
     if (this.role === 'accept') return 'F-6: DRAIN from the dialing side';
     if (length < 9) return `F-5: a DRAIN of ${length} bytes`;
-    this.drainNotice = {
-      move: ((bytes[start] as number) & DrainFlag.MOVE) !== 0,
-      deadlineMs: readU32(bytes, start + 1),
-      spreadMs: readU32(bytes, start + 5),
-      address: bytes.toString('utf8', start + 9, start + length),
-    };
+    this.drainNotice = readDrain(bytes, start, length);
     return this.#charge();
   }
 
@@ -367,7 +370,7 @@ export class SessionCore<Message> implements FrameSink {
     if (length < 2) return `F-5: a CLOSE of ${length} bytes`;
     const code = readU16(bytes, start);
     this.peerClosed = true;
-    this.#reader.stop();
+    this.#frames.stop();
     if (this.#state === 'closed') return null;
     if (code !== CloseCode.CLEAN) {
       this.finalsExact = true;
@@ -390,10 +393,8 @@ export class SessionCore<Message> implements FrameSink {
       return null;
     }
     const { controlPerSecond, controlBurst } = this.limits;
-    const fullMs = take(this.#bucketFullMs, this.#live.heardMs, controlPerSecond, controlBurst);
-    if (Number.isNaN(fullMs)) return `F-7: more than ${controlPerSecond} frames a second that advance nothing`;
-    this.#bucketFullMs = fullMs;
-    return null;
+    if (this.#live.charge(controlPerSecond, controlBurst)) return null;
+    return `F-7: more than ${controlPerSecond} frames a second that advance nothing`;
   }
 
   // ---------------------------------------------------------------- the application's side
@@ -573,13 +574,9 @@ export class SessionCore<Message> implements FrameSink {
     this.#control.closeCode = this.#finishCode;
     this.#control.closeDue = this.#state === 'attached';
     this.#cause = unread ? unreadError(this.inbound.discardedBytes, finAcked) : undefined;
-    if (this.role === 'accept') {
-      this.#control.ackDue = this.#control.closeDue;
-      this.#end(this.#cause);
-      return;
-    }
     this.#control.ackDue = this.#control.closeDue;
-    this.#enter('done');
+    if (this.role === 'accept') this.#end(this.#cause);
+    else this.#enter('done');
   }
 
   #end(cause: SessionError | undefined): void {

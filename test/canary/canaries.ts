@@ -199,10 +199,10 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: 'lib/core/session-core.ts',
-        find: code('    this.#fault = null;', '    this.#reader = new FrameReader(this, this.#takesTickets ? this.ticketBytes : 0);'),
+        find: code('    this.#fault = null;', '    this.#reader = null;'),
         replace: code(
           '    this.#fault = null;',
-          '    this.#reader = new FrameReader(this, this.#takesTickets ? this.ticketBytes : 0);',
+          '    this.#reader = null;',
           '    this.inbound.inbox.decoder = this.framing.decoder(this.limits);',
         ),
       },
@@ -214,12 +214,12 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: 'lib/core/session-core.ts',
-        find: code('    this.#fault = null;', '    this.#reader = new FrameReader(this, this.#takesTickets ? this.ticketBytes : 0);'),
+        find: code('    this.#fault = null;', '    this.#reader = null;'),
         replace: '    this.#fault = null;',
       },
       {
         file: 'lib/core/session-core.ts',
-        find: code("    this.#enter('circuitLost');", '    this.#reader.stop();'),
+        find: code("    this.#enter('circuitLost');", '    this.#frames.stop();'),
         replace: "    this.#enter('circuitLost');",
       },
     ],
@@ -332,14 +332,8 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: 'lib/core/session-core.ts',
-        find: code(
-          "    if (this.role === 'accept') {",
-          '      this.#control.ackDue = this.#control.closeDue;',
-          '      this.#end(this.#cause);',
-          '      return;',
-          '    }',
-        ),
-        replace: '',
+        find: code("    if (this.role === 'accept') this.#end(this.#cause);", "    else this.#enter('done');"),
+        replace: "    this.#enter('done');",
       },
     ],
   },

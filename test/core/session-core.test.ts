@@ -128,7 +128,7 @@ describe('session core, frames', () => {
     const [first, second] = framesIn(written(core, 100));
     expect([first?.type, second?.type]).to.deep.equal([5, 1]);
     give(core, frame(6, first?.body), 140);
-    expect(core.rtt.smoothedMs).to.equal(40);
+    expect(core.rttMs).to.equal(40);
     core.send('b', false);
     expect(typesWritten(core, 150), 'once on each circuit').to.deep.equal([1]);
   });

@@ -2,7 +2,7 @@
 import { getEventListeners } from 'node:events';
 import { expect } from 'chai';
 import { SessionError } from '../../lib/errors.ts';
-import { Waiters } from '../../lib/waiters.ts';
+import { endWaiters, NOBODY, settleWaiters, type WaitedFor, waitFor } from '../../lib/waiters.ts';
 
 /** What has become of promises by now: pending, resolved, or the code of the error. */
 async function fates(promises: readonly Promise<void>[]): Promise<string[]> {
@@ -23,53 +23,57 @@ async function fates(promises: readonly Promise<void>[]): Promise<string[]> {
 
 describe('waiters', () => {
   it('resolve for their own reason, up to their offset', async () => {
-    const waiters = new Waiters();
+    const session: WaitedFor = { waiters: NOBODY };
     const promises = [
-      waiters.add('flush', 10, undefined),
-      waiters.add('flush', 11, undefined),
-      waiters.add('drain', 0, undefined),
-      waiters.add('end', 0, undefined),
+      waitFor(session, 'flush', 10, undefined),
+      waitFor(session, 'flush', 11, undefined),
+      waitFor(session, 'drain', 0, undefined),
+      waitFor(session, 'end', 0, undefined),
     ];
-    waiters.settle('flush', 10);
+    settleWaiters(session, 'flush', 10);
     expect(await fates(promises)).to.deep.equal(['resolved', 'pending', 'pending', 'pending']);
-    waiters.settle('drain', 0);
+    settleWaiters(session, 'drain', 0);
     expect(await fates(promises)).to.deep.equal(['resolved', 'pending', 'resolved', 'pending']);
-    waiters.end(undefined);
+    endWaiters(session, undefined);
     expect(await fates(promises)).to.deep.equal(['resolved', 'ERR_CLOSED', 'resolved', 'resolved']);
   });
 
   it('are told the cause of the end, but for those who wait for it', async () => {
-    const waiters = new Waiters();
-    const promises = [waiters.add('flush', 1, undefined), waiters.add('drain', 0, undefined), waiters.add('end', 0, undefined)];
-    waiters.end(new SessionError('ERR_EXPIRED', 'test'));
+    const session: WaitedFor = { waiters: NOBODY };
+    const promises = [
+      waitFor(session, 'flush', 1, undefined),
+      waitFor(session, 'drain', 0, undefined),
+      waitFor(session, 'end', 0, undefined),
+    ];
+    endWaiters(session, new SessionError('ERR_EXPIRED', 'test'));
     expect(await fates(promises)).to.deep.equal(['ERR_EXPIRED', 'ERR_EXPIRED', 'resolved']);
   });
 
   it('stop at their signal, alone, and leave no listener behind', async () => {
-    const waiters = new Waiters();
+    const session: WaitedFor = { waiters: NOBODY };
     const controller = new AbortController();
     const { signal } = controller;
-    const promises = [waiters.add('flush', 5, signal), waiters.add('flush', 5, undefined), waiters.add('flush', 1, signal)];
-    waiters.settle('flush', 1);
+    const promises = [waitFor(session, 'flush', 5, signal), waitFor(session, 'flush', 5, undefined), waitFor(session, 'flush', 1, signal)];
+    settleWaiters(session, 'flush', 1);
     expect(getEventListeners(signal, 'abort').length).to.equal(1);
     const reason = new Error('enough');
     controller.abort(reason);
     expect(await fates(promises)).to.deep.equal(['ERR_ABORTED', 'pending', 'resolved']);
     expect(getEventListeners(signal, 'abort').length).to.equal(0);
-    const late = await waiters.add('drain', 0, signal).then(
+    const late = await waitFor(session, 'drain', 0, signal).then(
       () => undefined,
       (error: unknown) => error,
     );
     expect([SessionError.is(late, 'ERR_ABORTED'), (late as SessionError).cause]).to.deep.equal([true, reason]);
-    waiters.settle('flush', 5);
+    settleWaiters(session, 'flush', 5);
     expect(await fates(promises)).to.deep.equal(['ERR_ABORTED', 'resolved', 'resolved']);
   });
 
   it('leave no listener behind at the end', () => {
-    const waiters = new Waiters();
+    const session: WaitedFor = { waiters: NOBODY };
     const { signal } = new AbortController();
-    waiters.add('drain', 0, signal).catch(() => {});
-    waiters.end(undefined);
+    waitFor(session, 'drain', 0, signal).catch(() => {});
+    endWaiters(session, undefined);
     expect(getEventListeners(signal, 'abort').length).to.equal(0);
   });
 });
