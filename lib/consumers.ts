@@ -182,26 +182,44 @@ export function pullBatch<Message>(
 ): { readonly item: readonly Message[]; readonly messages: number } | null {
   const { inbound } = source.core;
   if (inbound.idle) return null;
-  const batch: Message[] = [];
-  const { inbox } = inbound;
   // What is here already, and never a wait for more.
-  const room = Math.min(most, source.core.limits.batchMessages);
-  while (batch.length < room) {
-    const before = inbox.endOffset;
-    if (!inbound.next()) break;
-    try {
-      batch.push(inbox.message());
-    } catch (error) {
-      if (batch.length > 0) {
-        // What stands in front of a fault is handed out first; the next call finds the fault again.
-        inbox.back(before);
-        break;
-      }
-      framingFailed(source, error);
-      return null;
-    }
+  const batch = new Batch(inbound, Math.min(most, source.core.limits.batchMessages));
+  inbound.inbox.each(batch);
+  const { messages } = batch;
+  if (messages.length > 0) return { item: messages, messages: messages.length };
+  if (batch.failed) framingFailed(source, batch.error);
+  return null;
+}
+
+class Batch<Message> implements Visitor<Message> {
+  readonly messages: Message[] = [];
+  readonly #inbound: Inbound<Message>;
+  readonly #most: number;
+  #endOffset: number;
+  /** The first message could not be made. */
+  failed = false;
+  error: unknown;
+
+  constructor(inbound: Inbound<Message>, most: number) {
+    this.#inbound = inbound;
+    this.#most = most;
+    this.#endOffset = inbound.endOffset;
   }
-  return batch.length === 0 ? null : { item: batch, messages: batch.length };
+
+  visit(inbox: Inbox<Message>): boolean {
+    this.#inbound.inProgress = true;
+    try {
+      this.messages.push(inbox.message());
+    } catch (error) {
+      // What stands in front of a fault is handed out first; the next call finds the fault again.
+      if (this.messages.length > 0) inbox.back(this.#endOffset);
+      else this.failed = true;
+      this.error = error;
+      return false;
+    }
+    this.#endOffset = inbox.endOffset;
+    return this.messages.length < this.#most;
+  }
 }
 
 /** receive(): one handler call at a time, consumed when it returns or its promise resolves. */

@@ -122,9 +122,13 @@ export class Inbox<Message> implements RangeSink {
     this.#visitor = null;
   }
 
-  /** Takes the last next() back. @param endOffset what it was before */
+  /** Goes back in front of the message that it has moved to. @param endOffset what it was before */
   back(endOffset: number): void {
     this.#found = true;
+    this.#foundBuffer = this.buffer;
+    this.#foundStart = this.start;
+    this.#foundEnd = this.end;
+    this.#foundOffset = this.endOffset;
     this.endOffset = endOffset;
   }
 
