@@ -1,7 +1,7 @@
 // One measurement of one peer at one point: gives the orders to its two processes and makes one sample of their figures.
 
 import type { Child, Pair } from './pair.ts';
-import type { Endpoint, Workload } from './peer.ts';
+import { BASELINE, type Endpoint, type Workload } from './peer.ts';
 import { Relay } from './relay.ts';
 import type { Figures, Options, Order } from './worker.ts';
 
@@ -14,6 +14,12 @@ export interface Point {
   readonly rounds: number;
   /** Runs once before it counts. */
   readonly warm?: boolean;
+  /** What a bare connection cannot be asked for. */
+  readonly sessionsOnly?: boolean;
+  /** Wants new processes. */
+  readonly afresh?: boolean;
+  /** So many peers at a time: what is measured is their own, and most of the time they wait. */
+  readonly atOnce?: number;
   measure(pair: Pair): Promise<Sample>;
 }
 
@@ -86,13 +92,16 @@ export function echoPoint(inFlight: number, ms: number, rounds: number): Point {
       return {
         value: count / (figure(figures, 'ms') / 1000),
         cpu: { server: (figure(served, 'cpuMs') * 1000) / count, client: (figure(figures, 'cpuMs') * 1000) / count },
-        more: { p50us: figure(figures, 'p50'), p99us: figure(figures, 'p99'), p999us: figure(figures, 'p999') },
+        more: { 'p50 µs': figure(figures, 'p50'), 'p99 µs': figure(figures, 'p99'), 'p99.9 µs': figure(figures, 'p999') },
       };
     },
   };
 }
 
-/** W8: milliseconds from the moment when a connection can be had to the confirmation of so many bytes, and what they took of memory. */
+/**
+ * W8: milliseconds from the moment when a connection can be had to the confirmation of so many bytes, and what they took of memory. The
+ * rate is that of the transfer, without the connection and its handshake. The baseline sends as much through a new connection.
+ */
 export function resumePoint(mib: number, rounds: number): Point {
   const bytes = 65_536;
   const count = (mib * 1_048_576) / bytes;
@@ -104,14 +113,17 @@ export function resumePoint(mib: number, rounds: number): Point {
     rounds,
     warm: true,
     async measure(pair) {
-      const endpoint = await serve(pair, 'resume', {});
-      const sent = await run(pair, 'resume', endpoint, { bytes, count });
+      const side = pair.info.name === BASELINE ? 'fresh' : 'resume';
+      const endpoint = await serve(pair, side, { count });
+      const sent = await run(pair, side, endpoint, { bytes, count });
       const seen = await ask(pair.server, String(figure(sent, 'sent')));
       await finish(pair);
       if (figure(seen, 'seen') !== figure(sent, 'sent') || figure(seen, 'sum') !== figure(sent, 'sum'))
         throw new Mismatch(`${figure(seen, 'seen')} of ${figure(sent, 'sent')} messages arrived, or not the same`);
       const ms = figure(sent, 'ms');
-      return { value: ms, more: { 'MB/s': (count * bytes) / 1e3 / ms, heldMiB: figure(sent, 'heldBytes') / 1_048_576 } };
+      const connectMs = figure(sent, 'connectMs');
+      const rate = (count * bytes) / 1e3 / (ms - connectMs);
+      return { value: ms, more: { 'connect ms': connectMs, 'transfer MB/s': rate, 'held MiB': figure(sent, 'heldBytes') / 1_048_576 } };
     },
   };
 }
@@ -124,6 +136,7 @@ export function acksPoint(unacked: number, ms: number, rounds: number): Point {
     unit: 'messages/s',
     rounds,
     warm: true,
+    sessionsOnly: true,
     async measure(pair) {
       const endpoint = await serve(pair, 'acks', {});
       const figures = await run(pair, 'acks', endpoint, { bytes: 128, unacked, ms });
@@ -132,7 +145,7 @@ export function acksPoint(unacked: number, ms: number, rounds: number): Point {
       const count = figure(figures, 'count');
       return {
         value: count / (figure(figures, 'ms') / 1000),
-        more: { senderUs: (figure(figures, 'senderMs') * 1000) / count, unackedKiB: figure(figures, 'unackedBytes') / 1024 },
+        more: { 'sender CPU µs': (figure(figures, 'senderMs') * 1000) / count, 'unacked KiB': figure(figures, 'unackedBytes') / 1024 },
       };
     },
   };
@@ -156,7 +169,7 @@ export function durablePoint(count: number, ms: number, rounds: number): Point {
       return {
         value: answers / (figure(figures, 'ms') / 1000),
         cpu: { server: (figure(served, 'cpuMs') * 1000) / answers, client: (figure(figures, 'cpuMs') * 1000) / answers },
-        more: { p50us: figure(figures, 'p50'), p99us: figure(figures, 'p99') },
+        more: { 'p50 µs': figure(figures, 'p50'), 'p99 µs': figure(figures, 'p99') },
       };
     },
   };
@@ -174,6 +187,8 @@ export function idlePoint(counts: readonly number[], idleMs: number): Point {
     unit: 'B/session',
     less: true,
     rounds: 1,
+    afresh: true,
+    atOnce: 3,
     async measure(pair) {
       const endpoint = await serve(pair, 'idle', {});
       await run(pair, 'idle', endpoint, { count: FIRST_SESSIONS });
@@ -187,17 +202,27 @@ export function idlePoint(counts: readonly number[], idleMs: number): Point {
         open = count;
         await allOpen(pair, count + FIRST_SESSIONS);
         after = await ask(pair.server, 'memory');
-        if (count !== last) more[`at ${count}`] = each('rss');
+        if (count !== last) more[`B at ${count}`] = each('rss');
       }
       const { share = Number.NaN } = await ask(pair.server, String(idleMs));
       const rested = await ask(pair.server, 'memory');
       await finish(pair);
       return {
         value: each('rss'),
-        more: { ...more, heapBytes: each('heapUsed'), restedBytes: each('rss', rested), idleCpuPercent: share * 100 },
+        more: { ...more, 'heap B': each('heapUsed'), 'rested B': each('rss', rested), 'idle CPU %': share * 100 },
       };
     },
   };
+}
+
+/** Ends of links are told to both ends. */
+const SETTLE_MS = 500;
+/** Clients that have heard nothing new by then are not back. */
+const BACK_MS = 8000;
+const QUIET_MS = 1500;
+
+async function until(longestMs: number, done: () => Promise<boolean>): Promise<void> {
+  for (const endMs = performance.now() + longestMs; !(await done()) && performance.now() < endMs; ) await wait(250);
 }
 
 /** They take what is there once for all. */
@@ -226,7 +251,7 @@ export function opensPoint(count: number, atOnce: number, rounds: number): Point
       const opened = await run(pair, 'opens', endpoint, { count, atOnce });
       await ask(pair.server, String(count));
       const ms = performance.now() - startMs;
-      await wait(1200);
+      await wait(SETTLE_MS);
       const served = await finish(pair);
       return { value: count / (ms / 1000), cpu: { server: figure(served, 'cpuMs') / count, client: figure(opened, 'cpuMs') / count } };
     },
@@ -256,18 +281,19 @@ export function outagePoint(count: number, outageMs: number, rounds: number): Po
         await wait(outageMs);
         relay.resume();
         await phase(2, Number(process.hrtime.bigint()) / 1e6);
-        await wait(4000);
+        await until(BACK_MS, async () => figure(await phase(4), 'back') === count);
         await ask(pair.server, 'hush');
         await phase(3);
         // What is on its way arrives, or never will.
-        await wait(3000);
-        const up = await phase(3);
+        await wait(QUIET_MS);
+        await until(QUIET_MS, async () => figure(await phase(4), 'heard') === figure(await ask(pair.server, 'sums'), 'sent'));
+        const up = await phase(4);
         const down = await ask(pair.server, 'sums');
         const lost = figure(up, 'sent') - figure(down, 'heard') + figure(down, 'sent') - figure(up, 'heard');
         return {
           value: figure(up, 'medianMs'),
           more: {
-            slowestMs: figure(up, 'slowestMs'),
+            'slowest ms': figure(up, 'slowestMs'),
             back: figure(up, 'back'),
             lost,
             doubled: figure(up, 'doubled') + figure(down, 'doubled'),
@@ -297,7 +323,7 @@ export function broadcastPoint(count: number, ms: number, rounds: number): Point
       await wait(300);
       const figures = await run(pair, 'broadcast', endpoint, { ...options, phase: 1 });
       await ask(pair.server, 'stop');
-      await wait(700);
+      await wait(SETTLE_MS);
       const served = await finish(pair);
       if (figure(figures, 'wrong') > 0) throw new Mismatch(`${figure(figures, 'wrong')} messages out of order`);
       const count1 = figure(figures, 'delivered');

@@ -48,6 +48,8 @@ export interface PeerInfo {
   readonly quick: boolean;
   /** Package whose version is shown; absent for Node itself and for ours. */
   readonly packages: readonly string[];
+  /** Why it has no figure, where one would look for it. */
+  readonly cannot: Readonly<Partial<Record<Workload, string>>>;
 }
 
 /** All that the second way of using a library is compared in, unless the way matters elsewhere. */
@@ -55,7 +57,7 @@ const streams: readonly Workload[] = ['W1', 'W2', 'W3'];
 const all: readonly Workload[] = [...streams, 'W4', 'W5', 'W7'];
 
 function peer(name: string, module: string, variant: string, workloads: readonly Workload[], packages: readonly string[] = []): PeerInfo {
-  return { name, module, variant, workloads, packages, quick: QUICK.has(name) };
+  return { name, module, variant, workloads, packages, quick: QUICK.has(name), cannot: CANNOT[name] ?? {} };
 }
 
 /** The measure of all others: every ratio is to this one, in the same round. */
@@ -72,8 +74,27 @@ const QUICK: ReadonlySet<string> = new Set([
   'socket.io',
 ]);
 
+const NO_SESSION = { W6: 'it has no session that could go on' };
+const NEW_SESSION = { W6: 'a new connection is a new session' };
+const NO_MOMENT = 'connect() is done before there is a connection, and its server knows of a client by its first message';
+const DROPS = 'connects again, and drops what was on its way';
+const CANNOT: Readonly<Record<string, PeerInfo['cannot']>> = {
+  [BASELINE]: NO_SESSION,
+  ws: NO_SESSION,
+  'engine.io': NO_SESSION,
+  grpc: NO_SESSION,
+  yamux: NO_SESSION,
+  'net-ipc': NO_SESSION,
+  rsocket: NO_SESSION,
+  'rsocket, resume': { W6: 'a session whose new connection is dropped unanswered does not try again: most are lost' },
+  'socket.io': NEW_SESSION,
+  'mqtt, QoS 0': NEW_SESSION,
+  nats: { W4: 'the memory is that of its broker, another process', W6: DROPS },
+  zeromq: { W5: NO_MOMENT, W6: DROPS, W7: NO_MOMENT },
+};
+
 export const peers: readonly PeerInfo[] = [
-  peer(BASELINE, 'net', 'tuned', [...all, 'W9']),
+  peer(BASELINE, 'net', 'tuned', [...all, 'W8', 'W9']),
   peer('net, naive', 'net', 'naive', streams),
   peer('net, tuned, TLS', 'net', 'tls', [...streams, 'W5', 'W7']),
   peer('outlast', 'outlast', 'receive', [...all, 'W6', 'W8', 'W9']),

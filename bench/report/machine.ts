@@ -15,7 +15,7 @@ export interface Machine {
   readonly versions: Readonly<Record<string, string>>;
 }
 
-export async function machine(peers: readonly PeerInfo[]): Promise<Machine> {
+export function machine(peers: readonly PeerInfo[]): Machine {
   const names = [...new Set(peers.flatMap(({ packages }) => packages))];
   return {
     date: new Date().toISOString().slice(0, 10),

@@ -1,26 +1,9 @@
-// What was measured: samples by peer, point and round, and their medians and ratios.
+// What was measured: samples by peer, point and round. Their medians and ratios are the report.
 
-import type { Sample } from '../measure.ts';
-import { BASELINE } from '../peer.ts';
-
-export interface Cell {
-  readonly median: number;
-  readonly min: number;
-  readonly max: number;
-  /** Median of the ratios to the baseline of the same round. */
-  readonly ratio: number;
-  readonly ratioMin: number;
-  readonly ratioMax: number;
-  readonly cpu?: { readonly server: number; readonly client: number };
-  readonly more: Readonly<Record<string, number>>;
-  readonly samples: number;
-}
-
-export interface Failure {
-  readonly peer: string;
-  readonly point: string;
-  readonly why: string;
-}
+import type { Point, Sample } from '../measure.ts';
+import { BASELINE, type PeerInfo } from '../peer.ts';
+import type { Machine } from './machine.ts';
+import type { Failure, PointReport, Report, Row, Spread } from './report.ts';
 
 export class Results {
   readonly #samples = new Map<string, { round: number; sample: Sample }[]>();
@@ -34,32 +17,45 @@ export class Results {
   }
 
   failed(peer: string, point: string, error: unknown): void {
-    const why = error instanceof Error ? error.message : String(error);
-    process.stderr.write(`${peer}, ${point}: ${why.split('\n')[0]}\n`);
+    const why = (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '';
+    process.stderr.write(`${peer}, ${point}: ${why}\n`);
     this.failures.push({ peer, point, why });
   }
 
-  cell(peer: string, point: string): Cell | undefined {
+  /** Of everything so far. Points without a figure are left out. */
+  report(points: readonly Point[], peers: readonly PeerInfo[], machine: Machine): Report {
+    const found = points.map((point) => this.#pointReport(point, peers)).filter(({ rows }) => rows.length > 0);
+    // They run in an order of their own.
+    found.sort((a, b) => a.workload.localeCompare(b.workload));
+    return { machine, points: found, failures: this.failures };
+  }
+
+  #pointReport({ name, workload, unit, less = false }: Point, peers: readonly PeerInfo[]): PointReport {
+    const rows = peers.flatMap((peer) => this.#row(peer.name, name) ?? []);
+    rows.sort((a, b) => (less ? a.median - b.median : b.median - a.median));
+    const without = peers.flatMap(({ name: peer, cannot }) => {
+      const why = cannot[workload] ?? this.failures.find((failure) => failure.peer === peer && failure.point === name)?.why;
+      return why === undefined ? [] : [{ peer, why }];
+    });
+    return { name, workload, unit, less, rows, without };
+  }
+
+  #row(peer: string, point: string): Row | undefined {
     const samples = this.#samples.get(`${peer}\n${point}`);
     if (samples === undefined) return undefined;
-    const values = samples.map(({ sample }) => sample.value);
-    const ratios = samples.map(({ round, sample }) => sample.value / this.#baseline(point, round));
-    const cpus = samples.flatMap(({ sample }) => (sample.cpu === undefined ? [] : [sample.cpu]));
+    const ratios = samples.map(({ round, sample }) => sample.value / this.#baseline(point, round)).filter(Number.isFinite);
+    const cpus = samples.flatMap(({ sample }) => sample.cpu ?? []);
     const names = new Set(samples.flatMap(({ sample }) => Object.keys(sample.more ?? {})));
-    const more = Object.fromEntries(
-      [...names].map((name) => [name, median(samples.map(({ sample }) => sample.more?.[name] ?? Number.NaN))]),
-    );
+    const more = [...names].map((name): [string, number] => [name, median(samples.map(({ sample }) => sample.more?.[name] ?? Number.NaN))]);
     return {
-      median: median(values),
-      min: Math.min(...values),
-      max: Math.max(...values),
-      ratio: median(ratios),
-      ratioMin: Math.min(...ratios),
-      ratioMax: Math.max(...ratios),
+      peer,
+      ...spread(samples.map(({ sample }) => sample.value)),
+      ...(ratios.length === 0 ? {} : { ratio: spread(ratios) }),
       ...(cpus.length === 0
         ? {}
         : { cpu: { server: median(cpus.map(({ server }) => server)), client: median(cpus.map(({ client }) => client)) } }),
-      more,
+      // JSON has no NaN.
+      more: Object.fromEntries(more.filter(([, value]) => Number.isFinite(value))),
       samples: samples.length,
     };
   }
@@ -68,6 +64,10 @@ export class Results {
     const samples = this.#samples.get(`${BASELINE}\n${point}`) ?? [];
     return median(samples.filter((other) => other.round === round).map(({ sample }) => sample.value));
   }
+}
+
+function spread(values: readonly number[]): Spread {
+  return { median: median(values), min: Math.min(...values), max: Math.max(...values) };
 }
 
 export function median(values: readonly number[]): number {

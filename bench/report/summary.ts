@@ -1,19 +1,8 @@
-// The summary that the README of the repository shows: the cells of results.json go in, a small table comes out. A test compares the
-// README with the results, so neither is changed alone.
+// The summary that the README of the repository shows: a report goes in, a small table comes out. A test compares the README with the
+// committed results, so neither is changed alone.
 
-/** What it needs of a cell of results.json; null is what JSON makes of NaN. */
-export interface ReportedCell {
-  readonly peer: string;
-  readonly point: string;
-  readonly median: number | null;
-  readonly ratio: number | null;
-  readonly more: Readonly<Record<string, number | null>>;
-}
-
-export interface Report {
-  readonly machine: { readonly date: string; readonly node: string; readonly cpu: string };
-  readonly cells: readonly ReportedCell[];
-}
+import { type Report, type Row, rowOf } from './report.ts';
+import { ratioText } from './table.ts';
 
 const PEERS = ['outlast', 'outlast, ranges', 'outlast, for await', 'net, naive', 'rsocket', 'ws', 'mqtt, QoS 1', 'socket.io', 'grpc'];
 const POINTS: readonly (readonly [name: string, heading: string])[] = [
@@ -28,25 +17,25 @@ const POINTS: readonly (readonly [name: string, heading: string])[] = [
 const BEGIN = '<!-- bench: written by npm run bench -- --out docs/benchmarks -->';
 const END = '<!-- /bench -->';
 
-export function summary({ machine, cells }: Report): string {
-  const cell = (peer: string, point: string): ReportedCell | undefined =>
-    cells.find((other) => other.peer === peer && other.point === point);
-  const peers = PEERS.filter((peer) => cells.some((other) => other.peer === peer));
-  const rows = peers.map((peer) => `| ${peer} | ${POINTS.map(([point]) => ratio(cell(peer, point)?.ratio)).join(' | ')} |`);
+export function summary(report: Report): string {
+  const { cpu, node, date } = report.machine;
+  const peers = PEERS.filter((peer) => report.points.some(({ rows }) => rows.some((row) => row.peer === peer)));
+  const ratio = (peer: string, point: string): string => ratioText(rowOf(report, peer, point)?.ratio?.median);
   const lines = [
-    `Rates beside a bare socket tuned by hand (1.00), median of interleaved rounds; ${machine.cpu}, Node ${machine.node}, ${machine.date}:`,
+    `Rates beside a bare socket tuned by hand (1.00), median of interleaved rounds; ${cpu}, Node ${node}, ${date}:`,
     '',
     `| | ${POINTS.map(([, heading]) => heading).join(' | ')} |`,
     `|---|${POINTS.map(() => '---|').join('')}`,
-    ...rows,
+    ...peers.map((peer) => `| ${peer} | ${POINTS.map(([point]) => ratio(peer, point)).join(' | ')} |`),
   ];
-  const outage = cells.filter(({ point }) => point.startsWith('W6 ')).map(outageOf);
+  const outage = report.points.filter(({ workload }) => workload === 'W6').flatMap(({ rows }) => rows.map(outageOf));
   if (outage.length > 0) lines.push('', `1,000 clients, every connection cut for 500 ms: ${outage.join('; ')}.`);
+  lines.push('', 'All peers, what was aimed at and what of it holds: [docs/benchmarks](docs/benchmarks/README.md).');
   return lines.join('\n');
 }
 
-function outageOf({ peer, median, more }: ReportedCell): string {
-  return `${peer} ${median?.toFixed(0) ?? '?'} ms to the first new message, ${more.lost ?? '?'} lost, ${more.doubled ?? '?'} doubled`;
+function outageOf({ peer, median, more: { lost = 0, doubled = 0 } }: Row): string {
+  return `${peer} ${median.toFixed(0)} ms to the first new message, ${lost} lost, ${doubled} doubled`;
 }
 
 /** `text` with the summary in its place. @throws where it has none */
@@ -55,9 +44,4 @@ export function withSummary(text: string, report: Report): string {
   const to = text.indexOf(END, from);
   if (from < 0 || to < 0) throw new Error(`no place for the summary: '${BEGIN}' and '${END}'`);
   return `${text.slice(0, from)}${BEGIN}\n\n${summary(report)}\n\n${text.slice(to)}`;
-}
-
-function ratio(value: number | null | undefined): string {
-  if (value === null || value === undefined) return '–';
-  return value >= 0.095 ? value.toFixed(2) : value.toFixed(3);
 }

@@ -1,67 +1,61 @@
-// The table on the terminal and in Markdown: a row for each peer, a column for each point, the ratio to the baseline first.
+// The table on the terminal and in Markdown: a row for each peer, the ratio to the baseline first.
 
-import type { Point } from '../measure.ts';
-import type { PeerInfo } from '../peer.ts';
-import type { Cell, Results } from './results.ts';
+import { peers } from '../peer.ts';
+import { type PointReport, type Report, type Row, rowOf, type Spread } from './report.ts';
 
-export function printTable(results: Results, points: readonly Point[], peers: readonly PeerInfo[]): void {
+export function printTable({ points, failures }: Report): void {
   for (const point of points) {
-    const rows = rowsOf(results, point, peers);
-    if (rows.length === 0) continue;
     console.log(`\n${point.name}, ${point.unit}`);
-    for (const { name, cell } of rows) console.log(`  ${name.padEnd(31)}${line(cell, point)}`);
+    for (const row of point.rows) console.log(`  ${row.peer.padEnd(31)}${line(row, point)}`);
+    for (const { peer, why } of point.without) console.log(`  ${peer.padEnd(31)}– ${why}`);
   }
-  for (const { peer, point, why } of results.failures) console.log(`FAILED ${peer}, ${point}: ${why.split('\n')[0]}`);
+  for (const { peer, point, why } of failures) console.log(`FAILED ${peer}, ${point}: ${why}`);
 }
 
-export function markdown(results: Results, points: readonly Point[], peers: readonly PeerInfo[]): string {
-  const columns = points.filter((point) => IN_ONE_TABLE.has(point.workload) && rowsOf(results, point, peers).length > 0);
-  const head = `| | ${columns.map(({ name }) => name).join(' | ')} |\n|---|${columns.map(() => '---|').join('')}`;
-  const rows = peers.flatMap(({ name }) => {
-    if (columns.every((point) => results.cell(name, point.name) === undefined)) return [];
+/** A column for each point in which most peers are compared. */
+export function overview(report: Report): string {
+  const columns = report.points.filter(({ workload }) => workload !== 'W6' && workload !== 'W8' && workload !== 'W9');
+  const names = peers.map(({ name }) => name).filter((name) => columns.some((point) => rowOf(report, name, point.name)));
+  const rows = names.map((name) => {
     const cells = columns.map((point) => {
-      const cell = results.cell(name, point.name);
-      return cell === undefined ? '–' : `${ratio(cell.ratio)} (${short(cell.median)})`;
+      const row = rowOf(report, name, point.name);
+      return row === undefined ? '–' : `${ratioText(row.ratio?.median)} (${short(row.median)})`;
     });
-    return [`| ${name} | ${cells.join(' | ')} |`];
+    return `| ${name} | ${cells.join(' | ')} |`;
   });
-  return `${head}\n${rows.join('\n')}\n`;
+  const heads = columns.map(({ name, unit, less }) => `${name}, ${unit}${less ? ' (less is better)' : ''}`);
+  return `| | ${heads.join(' | ')} |\n|---|${columns.map(() => '---|').join('')}\n${rows.join('\n')}\n`;
 }
-
-const IN_ONE_TABLE: ReadonlySet<string> = new Set(['W1', 'W2', 'W3', 'W4', 'W5', 'W7']);
 
 /** Everything that was measured at one point. */
-export function section(point: Point, rows: readonly { readonly name: string; readonly cell: Cell }[]): string {
-  const names = [...new Set(rows.flatMap(({ cell }) => Object.keys(cell.more)))];
-  const heads = ['', point.unit, 'ratio', point.workload === 'W5' ? 'CPU ms/session' : 'CPU s/M', ...names];
-  const lines = rows.map(({ name, cell }) => {
-    const { cpu } = cell;
-    const spread = Number.isNaN(cell.ratio) ? '–' : `${ratio(cell.ratio)} [${ratio(cell.ratioMin)}–${ratio(cell.ratioMax)}]`;
+export function section({ name, workload, unit, rows, without }: PointReport): string {
+  const names = [...new Set(rows.flatMap(({ more }) => Object.keys(more)))];
+  const hasCpu = rows.some(({ cpu }) => cpu !== undefined);
+  const heads = ['', unit, 'ratio', ...(hasCpu ? [`CPU ${cpuUnit(workload)}, server + client`] : []), ...names];
+  const lines = rows.map(({ peer, ratio, cpu, more, ...value }) => {
     const used = cpu === undefined ? '–' : `${cpu.server.toFixed(2)} + ${cpu.client.toFixed(2)}`;
-    const figures = [`${short(cell.median)} [${short(cell.min)}–${short(cell.max)}]`, spread, used];
-    return `| ${[name, ...figures, ...names.map((more) => short(cell.more[more] ?? Number.NaN))].join(' | ')} |`;
+    const figures = [spreadText(value, short), ratio === undefined ? '–' : spreadText(ratio, ratioText), ...(hasCpu ? [used] : [])];
+    return `| ${[peer, ...figures, ...names.map((extra) => short(more[extra] ?? Number.NaN))].join(' | ')} |`;
   });
-  return `## ${point.name}\n\n| ${heads.join(' | ')} |\n|${heads.map(() => '---|').join('')}\n${lines.join('\n')}\n`;
+  const rest = without.map(({ peer, why }) => `${peer} (${why})`);
+  const note = rest.length === 0 ? '' : `\nWithout a figure: ${rest.join('; ')}.\n`;
+  return `## ${name}\n\n| ${heads.join(' | ')} |\n|${heads.map(() => '---|').join('')}\n${lines.join('\n')}\n${note}`;
 }
 
-/** Best first. */
-export function rowsOf(results: Results, point: Point, peers: readonly PeerInfo[]): { name: string; cell: Cell }[] {
-  const rows = peers.flatMap(({ name }) => {
-    const cell = results.cell(name, point.name);
-    return cell === undefined ? [] : [{ name, cell }];
-  });
-  return rows.sort((a, b) => (point.less === true ? a.cell.median - b.cell.median : b.cell.median - a.cell.median));
-}
-
-function line(cell: Cell, point: Point): string {
-  const parts = [`${short(cell.median)} [${short(cell.min)}–${short(cell.max)}]`.padEnd(26)];
-  if (!Number.isNaN(cell.ratio)) parts.push(`${ratio(cell.ratio)} [${ratio(cell.ratioMin)}–${ratio(cell.ratioMax)}]`.padEnd(22));
-  if (cell.cpu !== undefined) {
-    const unit = point.workload === 'W5' ? 'ms/session' : 's/M';
-    parts.push(`CPU ${cell.cpu.server.toFixed(2)} + ${cell.cpu.client.toFixed(2)} ${unit}`.padEnd(26));
-  }
-  for (const [name, value] of Object.entries(cell.more)) parts.push(`${name} ${short(value)}`);
+function line({ ratio, cpu, more, ...value }: Row, { workload }: PointReport): string {
+  const parts = [spreadText(value, short).padEnd(26)];
+  if (ratio !== undefined) parts.push(spreadText(ratio, ratioText).padEnd(22));
+  if (cpu !== undefined) parts.push(`CPU ${cpu.server.toFixed(2)} + ${cpu.client.toFixed(2)} ${cpuUnit(workload)}`.padEnd(26));
+  for (const [name, extra] of Object.entries(more)) parts.push(`${name} ${short(extra)}`);
   return parts.join(' ');
+}
+
+function cpuUnit(workload: string): string {
+  return workload === 'W5' ? 'ms/session' : 's/M';
+}
+
+function spreadText({ median, min, max }: Spread, text: (value: number) => string): string {
+  return `${text(median)} [${text(min)}–${text(max)}]`;
 }
 
 export function short(value: number): string {
@@ -72,6 +66,7 @@ export function short(value: number): string {
   return value >= 100 || value === 0 ? value.toFixed(0) : value.toPrecision(2);
 }
 
-function ratio(value: number): string {
-  return Number.isNaN(value) ? '–' : value >= 0.1 ? value.toFixed(2) : value.toFixed(3);
+export function ratioText(value: number | undefined): string {
+  if (value === undefined) return '–';
+  return value >= 0.095 ? value.toFixed(2) : value.toFixed(3);
 }

@@ -94,7 +94,7 @@ class Clients {
   closeLater(): void {
     setTimeout(() => {
       for (const link of this.#links) link.close();
-    }, 500);
+    }, 200);
   }
 
   #took(who: number, number: number): void {

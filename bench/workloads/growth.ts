@@ -1,6 +1,7 @@
-// W8: what much that is not confirmed costs, for sessions of ours only. `resume`: so many bytes are written while no connection is there;
-// how long until the other end has them once there is one, and what they took of memory. `acks`: so many messages stay unconfirmed, while
-// for each further step of messages the oldest are consumed and acked. Window and caps are raised for it, and nothing else.
+// W8: what much that is not confirmed costs, for sessions of ours. `resume`: so many bytes are written while no connection is there; how
+// long until the other end has them once there is one, and what they took of memory. `fresh`, beside it: as many bytes that lie ready go
+// through a new connection of any peer. `acks`: so many messages stay unconfirmed, while for each further step of messages the oldest are
+// consumed and acked. Window and caps are raised for it, and nothing else.
 
 import { connect, type Socket } from 'node:net';
 import { type Session, SessionClient, SessionServer } from 'outlast';
@@ -66,14 +67,56 @@ export const resume: Side = {
     const before = await held();
     for (let i = 0; i < count; i++) session.send(source.next());
     const heldBytes = (await held()) - before;
+    let attachedMs = Number.NaN;
+    session.once('attached', () => {
+      attachedMs = nowMs();
+    });
     const startMs = nowMs();
     line.mend();
     client.nudge();
     await session.flushed();
-    const ms = nowMs() - startMs;
+    const endMs = nowMs();
     session.destroy();
     await client.close();
-    return { sent: source.made, sum: source.sum, ms, heldBytes };
+    return { sent: source.made, sum: source.sum, connectMs: attachedMs - startMs, ms: endMs - startMs, heldBytes };
+  },
+};
+
+export const fresh: Side = {
+  async serve(peer: Peer, { count = 0 }: Options): Promise<Serving> {
+    const judge = new Judge();
+    const serving = await peer.serve((link) => ({
+      take(message, start, end) {
+        judge.take(message, start, end);
+        if (judge.seen === count) link.send(Buffer.alloc(4));
+      },
+      room() {},
+    }));
+    return {
+      endpoint: serving.endpoint,
+      ask: async () => ({ seen: judge.seen, sum: judge.sum }),
+      async finish() {
+        await serving.close();
+        return {};
+      },
+    };
+  },
+
+  async run(peer: Peer, endpoint: Endpoint, { bytes = 0, count = 0 }: Options): Promise<Figures> {
+    const source = new Source(bytes, count);
+    const messages = Array.from({ length: count }, () => source.next());
+    let confirmed = (): void => {};
+    const all = new Promise<void>((resolve) => {
+      confirmed = resolve;
+    });
+    const startMs = nowMs();
+    const link = await peer.connect(endpoint, { take: () => confirmed(), room() {} });
+    const connectedMs = nowMs();
+    for (const message of messages) link.send(message);
+    await all;
+    const endMs = nowMs();
+    link.close();
+    return { sent: source.made, sum: source.sum, connectMs: connectedMs - startMs, ms: endMs - startMs };
   },
 };
 

@@ -46,7 +46,7 @@ export const opens: Side = {
     const ms = performance.now() - startMs;
     setTimeout(() => {
       for (const link of links) link.close();
-    }, 1000);
+    }, 200);
     return { count, ms };
   },
 };

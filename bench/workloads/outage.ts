@@ -92,7 +92,7 @@ export const outage: Side = {
     };
   },
 
-  /** Phase 0 connects, 1 speaks, 2 says that the outage ends at `atMs`, 3 falls silent and reports. */
+  /** Phase 0 connects, 1 speaks, 2 says that the outage ends at `atMs`, 3 falls silent; each reports, and 4 does nothing else. */
   async run(peer: Peer, endpoint: Endpoint, { phase = 0, count = 0, everyMs = 100, atMs = 0 }: Options): Promise<Figures> {
     if (phase === 0) {
       talkers = Array.from({ length: count }, () => new Talker());

@@ -5,7 +5,7 @@ import type { Figures, Options, Serving } from '../worker.ts';
 import { broadcast } from './broadcast.ts';
 import { durable } from './durable.ts';
 import { echo } from './echo.ts';
-import { acks, resume } from './growth.ts';
+import { acks, fresh, resume } from './growth.ts';
 import { idle } from './idle.ts';
 import { opens } from './opens.ts';
 import { outage } from './outage.ts';
@@ -18,4 +18,4 @@ export interface Side {
   run(peer: Peer, endpoint: Endpoint, options: Options): Promise<Figures>;
 }
 
-export const sides: Readonly<Record<string, Side>> = { stream, echo, idle, opens, broadcast, outage, resume, acks, durable };
+export const sides: Readonly<Record<string, Side>> = { stream, echo, idle, opens, broadcast, outage, resume, fresh, acks, durable };
