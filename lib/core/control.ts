@@ -42,8 +42,6 @@ export class Control<Message> {
   confirm: Buffer | null = null;
   ackDue = false;
   pingDue = false;
-  /** The round trip of this circuit was not measured: a PING goes with the first DATA, ACK or SYNC. Alone it would cost a wakeup. */
-  tripDue = false;
   /** Token to send back; the newest PING is answered for all. */
   pong: Buffer | null = null;
   syncDue = false;
@@ -64,9 +62,14 @@ export class Control<Message> {
     return this.pong !== null || this.drain !== null || this.confirm !== null;
   }
 
+  /** Nothing is due, and nothing is to be remembered: a fresh one says the same. */
+  get idle(): boolean {
+    return this.closeCode === CloseCode.CLEAN && !this.due;
+  }
+
   /** Settles what goes into the head of a write. @param news DATA or an ACK is in the write @returns its bytes, without an ACK */
   headFor(news: boolean): number {
-    if (this.tripDue && (news || this.syncDue)) this.pingDue = true;
+    if (this.#live.tripDue && (news || this.syncDue)) this.pingDue = true;
     let bytes = this.confirm === null ? 0 : CONFIRM_FRAME_BYTES;
     if (this.pong !== null) bytes += SHORT_FRAME_BYTES;
     if (this.pingDue) bytes += SHORT_FRAME_BYTES;
@@ -97,7 +100,6 @@ export class Control<Message> {
     }
     this.confirm = null;
     this.pong = null;
-    if (this.pingDue) this.tripDue = false;
     this.pingDue = false;
     this.syncDue = false;
     this.discardDue = false;
@@ -110,6 +112,14 @@ export class Control<Message> {
     this.#inbound.ackTold = this.#inbound.acked;
     this.#inbound.limitTold = this.#inbound.limit;
     this.ackDue = false;
+  }
+
+  /** The session ends: CLOSE and a last ACK in front of it, which a circuit can carry where they are `due`. */
+  close(code: CloseCode, due: boolean, reason = ''): void {
+    this.closeCode = code;
+    this.closeReason = reason;
+    this.closeDue = due;
+    this.ackDue = due;
   }
 
   /** Pushes DRAIN and CLOSE. @returns their bytes */
@@ -127,7 +137,6 @@ export class Control<Message> {
   reset(): void {
     this.pong = null;
     this.pingDue = false;
-    this.tripDue = true;
     this.syncDue = this.#outbound.syncWanted >= 0;
     this.discardDue = this.#inbound.discardedBytes > 0;
   }

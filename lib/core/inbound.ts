@@ -6,6 +6,13 @@ import { Inbox } from './inbox.ts';
 import { readU64, TICKET_HEADER_BYTES } from './wire.ts';
 import { Withheld } from './withheld.ts';
 
+/** What a store or tickets ask of the stream: most sessions have neither. */
+interface Recorded {
+  released: number;
+  passOver: number;
+  consumedOne: () => void;
+}
+
 export class Inbound<Message> {
   readonly window: number;
   readonly #framing: Pick<Framing<Message>, 'decoder'>;
@@ -28,18 +35,13 @@ export class Inbound<Message> {
   syncBelow = -1;
   /** Bytes that came twice and were trimmed. */
   duplicateBytes = 0;
-  /** `acked` waits here for a record that says so to be stored. Infinity: nothing is recorded. */
-  released: number = Infinity;
-  /** Messages up to here were consumed in an earlier life, as the application itself has recorded; 0 when there are none. */
-  passOver: number = 0;
   /** A message was handed out and is not consumed yet. */
   inProgress = false;
-  /** Called behind each message, where a boundary may be due before the reader has done with the others that wait. */
-  consumedOne: (() => void) | null = null;
   /** Bytes thrown away unread and unacked, once close() found no consumer. */
   discardedBytes = 0;
   /** Bytes that wait for a ticket; null: the peer seals none. */
   readonly withheld: Withheld | null;
+  #recorded: Recorded | null = null;
   #consumed: number;
   #discarding = false;
 
@@ -64,6 +66,29 @@ export class Inbound<Message> {
     this.#consumed = acked;
     this.peerEnd = peerEnd;
     if (this.withheld !== null) this.withheld.covered = acked;
+  }
+
+  /** `acked` waits here for a record that says so to be stored. Infinity: nothing is recorded. */
+  get released(): number {
+    return this.#recorded === null ? Infinity : this.#recorded.released;
+  }
+
+  set released(offset: number) {
+    this.#record().released = offset;
+  }
+
+  /** Messages up to here were consumed in an earlier life, as the application itself has recorded; 0 when there are none. */
+  get passOver(): number {
+    return this.#recorded === null ? 0 : this.#recorded.passOver;
+  }
+
+  set passOver(offset: number) {
+    this.#record().passOver = offset;
+  }
+
+  /** Called behind each message, where a boundary may be due before the reader has done with the others that wait. */
+  set consumedOne(listener: () => void) {
+    this.#record().consumedOne = listener;
   }
 
   /** What came and was not handed out. */
@@ -129,7 +154,7 @@ export class Inbound<Message> {
     if (this.#discarding) this.discardedBytes += length - skip;
     else if (this.withheld !== null) this.withheld.take(bytes, start + skip, end);
     else this.inbox.take(bytes, start + skip, end);
-    if (this.passOver > 0) this.#passOver();
+    if (this.#recorded !== null && this.#recorded.passOver > 0) this.#passOver(this.#recorded);
     return null;
   }
 
@@ -184,7 +209,7 @@ export class Inbound<Message> {
     this.inProgress = false;
     // Once a message, and one was handed out: no need to ask.
     this.#consumed = (this.#inbox as Inbox<Message>).endOffset;
-    if (this.consumedOne !== null) this.consumedOne();
+    if (this.#recorded !== null) this.#recorded.consumedOne();
   }
 
   /** End of what was consumed, recorded or not. */
@@ -253,10 +278,15 @@ export class Inbound<Message> {
     return inbox;
   }
 
-  #passOver(): void {
+  #passOver(recorded: Recorded): void {
     const { inbox } = this;
-    while (inbox.endOffset < this.passOver && inbox.next()) this.#consumed = inbox.endOffset;
-    if (inbox.endOffset >= this.passOver) this.passOver = 0;
+    while (inbox.endOffset < recorded.passOver && inbox.next()) this.#consumed = inbox.endOffset;
+    if (inbox.endOffset >= recorded.passOver) recorded.passOver = 0;
+  }
+
+  #record(): Recorded {
+    this.#recorded ??= { released: Infinity, passOver: 0, consumedOne: nothing };
+    return this.#recorded;
   }
 
   /** END behind half a message: no more of it will come. */
@@ -267,3 +297,4 @@ export class Inbound<Message> {
 }
 
 const none = (): number => 0;
+const nothing = (): void => {};

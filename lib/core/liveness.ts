@@ -23,6 +23,8 @@ const FULL = 10;
 export class Liveness extends Deadlines {
   readonly #writeStallMs: number;
   heartbeatMs: number;
+  /** The round trip of this circuit was not measured: a PING goes with the first DATA, ACK or SYNC. Alone it would cost a wakeup. */
+  tripDue = false;
   #queuedBytes = 0;
   #pauses = 0;
   #token = 0;
@@ -58,6 +60,7 @@ export class Liveness extends Deadlines {
   circuitUp(now: number): void {
     this.heardMs = now;
     this.wroteMs = now;
+    this.tripDue = true;
     this.#queuedBytes = 0;
     this.#pauses = 0;
     this.clearAll();
@@ -133,6 +136,7 @@ export class Liveness extends Deadlines {
   ping(now: number): number {
     this.#token = (this.#token + 1) % 0xffff_ffff;
     this.times[PINGED] = now;
+    this.tripDue = false;
     return this.#token;
   }
 

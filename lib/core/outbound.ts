@@ -21,6 +21,13 @@ export interface SealedTicket {
   readonly bytes: Buffer;
 }
 
+/** What a store or tickets ask of the stream: most sessions have neither. */
+interface Recorded {
+  released: number;
+  stepEnd: number;
+  ticket: SealedTicket | null;
+}
+
 export class Outbound<Message> {
   readonly #framing: Pick<Framing<Message>, 'encoder'>;
   #encoder: Encoder<Message> | null = null;
@@ -36,12 +43,6 @@ export class Outbound<Message> {
   sent = 0;
   peerAcked = 0;
   peerLimit: number;
-  /** What lies behind waits for a record that holds it. Infinity: nothing is recorded. */
-  released: number = Infinity;
-  /** send() takes nothing that would end behind: what one ticket covers must fit the window. */
-  stepEnd: number = Infinity;
-  /** Stands in the stream behind the last byte that it covers; null: none is due. */
-  ticket: SealedTicket | null = null;
   /** Offset of our END; -1 before end(). */
   fin = -1;
   /** Bytes written again after a circuit change. */
@@ -54,6 +55,7 @@ export class Outbound<Message> {
   spoilt = false;
   /** send() returned false and the application waits for room. */
   needDrain = false;
+  #recorded: Recorded | null = null;
   // Where this process began: one that goes on from a ticket has nothing of what the peer holds and has not consumed.
   #floor = 0;
   // Up to this offset no limit is near. It only ever lags behind: `sent` and the base move forward.
@@ -75,10 +77,42 @@ export class Outbound<Message> {
     this.peerLimit = peerLimit;
   }
 
+  /** What lies behind waits for a record that holds it. Infinity: nothing is recorded. */
+  get released(): number {
+    return this.#recorded === null ? Infinity : this.#recorded.released;
+  }
+
+  set released(offset: number) {
+    this.#record().released = offset;
+  }
+
+  /** send() takes nothing that would end behind: what one ticket covers must fit the window. */
+  get stepEnd(): number {
+    return this.#recorded === null ? Infinity : this.#recorded.stepEnd;
+  }
+
+  set stepEnd(offset: number) {
+    this.#record().stepEnd = offset;
+  }
+
+  /** Stands in the stream behind the last byte that it covers; null: none is due. */
+  get ticket(): SealedTicket | null {
+    return this.#recorded === null ? null : this.#recorded.ticket;
+  }
+
+  set ticket(ticket: SealedTicket | null) {
+    if (this.#recorded !== null || ticket !== null) this.#record().ticket = ticket;
+  }
+
   /** Where the stream is written, and what of it is not acked. */
   get egress(): Egress {
     this.#egress ??= this.#open();
     return this.#egress;
+  }
+
+  /** Everything written was acked a while ago, and what it took was given back. */
+  get idle(): boolean {
+    return this.#egress === null;
   }
 
   /** Offset behind the last byte the application has written; END counts one. */
@@ -384,6 +418,11 @@ export class Outbound<Message> {
     const egress = new Egress(this.#limits.replaySegments, this.#limits.checkLent);
     egress.begin(this.#ackedData);
     return egress;
+  }
+
+  #record(): Recorded {
+    this.#recorded ??= { released: Infinity, stepEnd: Infinity, ticket: null };
+    return this.#recorded;
   }
 
   #advance(bytes: number): void {

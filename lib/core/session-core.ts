@@ -65,7 +65,8 @@ export class SessionCore<Message> implements FrameSink {
   // None between frames while the session is idle.
   #reader: FrameReader | null = null;
   readonly #live: Liveness;
-  readonly #control: Control<Message>;
+  // None while the session is idle and nothing is due.
+  #due: Control<Message> | null = null;
   #credit = 0;
   #faults = 0;
   #faultProgress = -1;
@@ -99,7 +100,6 @@ export class SessionCore<Message> implements FrameSink {
     this.inbound = new Inbound(framing, limits, terms.window, this.#takesTickets);
     this.outbound = new Outbound(framing, limits, terms.peerWindow);
     this.#live = new Liveness(terms.heartbeatMs, limits.writeStallMs);
-    this.#control = new Control(this.inbound, this.outbound, this.#live);
   }
 
   // ---------------------------------------------------------------- what the shell looks at after every input
@@ -142,12 +142,12 @@ export class SessionCore<Message> implements FrameSink {
   /** True when transmit() has something for the circuit now. */
   get wantsTransmit(): boolean {
     if (this.#state === 'detached' || this.#state === 'lingering') return false;
-    return this.#control.due || (this.outbound.pending && this.#state !== 'closed');
+    return this.#due?.due === true || (this.outbound.pending && this.#state !== 'closed');
   }
 
   /** True when transmit() has more to say than messages, for which their peer need not wait. */
   get urgent(): boolean {
-    return this.#control.due || this.outbound.fin >= 0 || this.outbound.ticket !== null;
+    return this.#due?.due === true || this.outbound.fin >= 0 || this.outbound.ticket !== null;
   }
 
   // ---------------------------------------------------------------- circuits
@@ -202,7 +202,7 @@ export class SessionCore<Message> implements FrameSink {
 
   /** The code that the session ended with, this side's or the peer's. */
   get closeCode(): CloseCode {
-    return this.#peerCode ?? this.#control.closeCode;
+    return this.#peerCode ?? this.#due?.closeCode ?? CloseCode.CLEAN;
   }
 
   /** A session fresh from a record waits for its first circuit here. */
@@ -263,6 +263,11 @@ export class SessionCore<Message> implements FrameSink {
     this.settle(now);
     if (this.inbound.idle && reader.between) this.#reader = null;
     return reached;
+  }
+
+  get #control(): Control<Message> {
+    this.#due ??= new Control(this.inbound, this.outbound, this.#live);
+    return this.#due;
   }
 
   get #frames(): FrameReader {
@@ -337,7 +342,8 @@ export class SessionCore<Message> implements FrameSink {
     const advances = acked > outbound.peerAcked || limit > outbound.peerLimit;
     const rule = outbound.ack(acked, limit, this.recyclable, this.circuit);
     if (rule !== null) return rule;
-    if (outbound.syncOut < 0) this.#control.syncDue = outbound.syncWanted >= 0;
+    const waited = outbound.syncWanted >= 0;
+    if (outbound.syncOut < 0 && (waited || this.#due !== null)) this.#control.syncDue = waited;
     return advances ? null : this.#charge();
   }
 
@@ -467,10 +473,7 @@ export class SessionCore<Message> implements FrameSink {
     // The last ACK is exact: it counts what a handler consumed in the turn that ends here.
     this.inbound.settle();
     // Without a circuit too: one may be on its way, made for this session before it failed.
-    this.#control.closeDue = true;
-    this.#control.ackDue = true;
-    this.#control.closeCode = code;
-    this.#control.closeReason = reason;
+    this.#control.close(code, true, reason);
     this.#end(error);
   }
 
@@ -555,6 +558,7 @@ export class SessionCore<Message> implements FrameSink {
     // Behind all DATA, or not yet: END waits for the last byte, and CLOSE is only due when nothing else is.
     if (open) bytes += outbound.putMarks(out);
     bytes += control.putTail(out);
+    if (inbound.idle && outbound.idle && control.idle) this.#due = null;
     if (bytes > 0) this.#live.wroteMs = now;
     return bytes;
   }
@@ -571,10 +575,8 @@ export class SessionCore<Message> implements FrameSink {
     const unread = this.inbound.discardedBytes > 0;
     if (unread ? !finAcked && !(this.#peerDiscards && fin >= 0) : !finAcked || !this.inbound.ended) return;
     this.#finishCode = unread ? CloseCode.UNREAD : CloseCode.CLEAN;
-    this.#control.closeCode = this.#finishCode;
-    this.#control.closeDue = this.#state === 'attached';
+    this.#control.close(this.#finishCode, this.#state === 'attached');
     this.#cause = unread ? unreadError(this.inbound.discardedBytes, finAcked) : undefined;
-    this.#control.ackDue = this.#control.closeDue;
     if (this.role === 'accept') this.#end(this.#cause);
     else this.#enter('done');
   }
