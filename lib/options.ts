@@ -33,7 +33,7 @@ export interface Limits {
   readonly processBytes: number;
   /** What one socket may queue beyond the kernel's own buffer. 256 KiB: a PONG must not wait behind megabytes. */
   readonly socketBytes: number;
-  /** An ACK with no other reason waits this long for company. 50 ms: RFC 1122 §4.2.3.2 allows 500. */
+  /** An ACK with no other reason waits this long for company: only its memory waits at the sender. 200 ms: RFC 1122 §4.2.3.2 allows 500. */
   readonly ackDelayMs: number;
   /** No write completed and nothing heard. 20 s: 10 s killed slow links of yamux (yamux#142). */
   readonly writeStallMs: number;
@@ -80,7 +80,7 @@ const defaultLimits: Limits = {
   replaySegments: 16_384,
   processBytes: Math.min(512 * MIB, Math.floor(totalmem() / 4)),
   socketBytes: 256 * KIB,
-  ackDelayMs: 50,
+  ackDelayMs: 200,
   writeStallMs: 20_000,
   controlPerSecond: 100,
   controlBurst: 200,

@@ -142,7 +142,7 @@ class Link {
 
   /** Lets everything that is under way arrive. */
   settle(): void {
-    // An ACK may wait 50 ms for company: only several silent rounds are rest.
+    // An ACK may wait 200 ms for company: only several silent rounds are rest.
     let silent = 0;
     for (let round = 0; round < 10_000 && silent < 4; round++) {
       this.wait(60);

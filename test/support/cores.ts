@@ -11,7 +11,7 @@ export const LIMITS: CoreLimits = {
   outboxHighWater: 65_536,
   outboxHardCap: 1_048_576,
   replaySegments: 16_384,
-  ackDelayMs: 50,
+  ackDelayMs: 200,
   writeStallMs: 20_000,
   controlPerSecond: 100,
   controlBurst: 200,

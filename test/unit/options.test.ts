@@ -43,7 +43,7 @@ describe('options', () => {
       outboxHardCap: 8 * MIB,
       replaySegments: 16_384,
       socketBytes: 262_144,
-      ackDelayMs: 50,
+      ackDelayMs: 200,
       writeStallMs: 20_000,
       controlPerSecond: 100,
       controlBurst: 200,

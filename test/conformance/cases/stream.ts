@@ -96,8 +96,8 @@ async function filledWindow(t: Bench): Promise<Session> {
       session.write(session.put(rest.subarray(part, part + session.peerLimit - session.sent)));
     }
     const before = session.peerLimit;
-    // Whoever still consumes says so within 50 ms.
-    const until = performance.now() + 400;
+    // Whoever still consumes says so within 200 ms.
+    const until = performance.now() + 700;
     while (session.peerLimit === before && performance.now() < until)
       await session.next(Math.max(1, until - performance.now())).catch(() => null);
     more = session.peerLimit > before;
