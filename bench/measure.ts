@@ -20,7 +20,8 @@ export interface Point {
   readonly afresh?: boolean;
   /** So many peers at a time: what is measured is their own, and most of the time they wait. */
   readonly atOnce?: number;
-  measure(pair: Pair): Promise<Sample>;
+  /** @param warming its figures do not count */
+  measure(pair: Pair, warming: boolean): Promise<Sample>;
 }
 
 export interface Sample {
@@ -47,6 +48,9 @@ const finish = (pair: Pair): Promise<Figures> => pair.server.ask({ do: 'finish' 
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const figure = (figures: Figures, name: string): number => figures[name] ?? Number.NaN;
 
+/** Large messages are few in this time: it is what V8 takes to compile all that they pass. */
+const WARM_MS = 800;
+
 /** W1, W3. */
 export function streamPoint(workload: Workload, bytes: number, ms: number, rounds: number): Point {
   const large = bytes >= 65_536;
@@ -57,9 +61,9 @@ export function streamPoint(workload: Workload, bytes: number, ms: number, round
     unit: large ? 'MB/s' : 'messages/s',
     rounds,
     warm: true,
-    async measure(pair) {
+    async measure(pair, warming) {
       const endpoint = await serve(pair, 'stream', { bytes });
-      const sent = await run(pair, 'stream', endpoint, { bytes, ms });
+      const sent = await run(pair, 'stream', endpoint, { bytes, ms: warming ? WARM_MS : ms });
       const seen = await ask(pair.server, String(figure(sent, 'sent')));
       const served = await finish(pair);
       const count = figure(sent, 'sent');

@@ -46,7 +46,7 @@ export class Rounds {
     if (this.#out.has(info)) return;
     let sample: Sample;
     try {
-      sample = await point.measure(await this.#pair(info));
+      sample = await point.measure(await this.#pair(info), round === WARMING);
     } catch (error) {
       this.#results.failed(info.name, point.name, error);
       this.#out.add(info);

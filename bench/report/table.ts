@@ -63,7 +63,7 @@ export function short(value: number): string {
   if (value >= 1e6) return `${(value / 1e6).toFixed(2)}M`;
   if (value >= 1e4) return `${(value / 1e3).toFixed(0)}k`;
   if (value >= 1e3) return `${(value / 1e3).toFixed(1)}k`;
-  return value >= 100 || value === 0 ? value.toFixed(0) : value.toPrecision(2);
+  return value >= 99.5 || value === 0 ? value.toFixed(0) : value.toPrecision(2);
 }
 
 export function ratioText(value: number | undefined): string {

@@ -7,6 +7,7 @@ import type { Figures, Options, Serving } from '../worker.ts';
 import type { Side } from './sides.ts';
 
 const OUTSTANDING = 8;
+const CONNECTED_AT_ONCE = 50;
 
 export const broadcast: Side = {
   async serve(peer: Peer, { bytes = 0, count = 0 }: Options): Promise<Serving> {
@@ -62,7 +63,9 @@ export const broadcast: Side = {
     if (phase === 0) {
       const clients = new Clients();
       crowd = clients;
-      for (let i = 0; i < count; i++) await clients.add(peer, endpoint);
+      for (let i = 0; i < count; i += CONNECTED_AT_ONCE) {
+        await Promise.all(Array.from({ length: Math.min(CONNECTED_AT_ONCE, count - i) }, () => clients.add(peer, endpoint)));
+      }
       return { count };
     }
     const clients = crowd as Clients;

@@ -57,7 +57,7 @@ export const resume: Side = {
     const line = new Line(port);
     const client = new SessionClient({ framing: lengthPrefix(), ...RAISED, connect: () => line.dial() });
     const session = await client.open();
-    // The first of a session are slower: a window's worth before.
+    // Code and memory of both ends are warm then, as those of the socket beside it are.
     const source = new Source(bytes, 1);
     for (let i = 0; i < WARM_MESSAGES; i++) session.send(source.next());
     await session.flushed();
@@ -120,7 +120,7 @@ export const fresh: Side = {
   },
 };
 
-const WARM_MESSAGES = 256;
+const WARM_MESSAGES = 1024;
 
 export const acks: Side = {
   async serve(): Promise<Serving> {
