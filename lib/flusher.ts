@@ -112,7 +112,8 @@ export class Flusher<Message> implements Coalesced {
     const now = this.#settings.runtime.now();
     if (this.#core.transmit(outgoing, budget, now, full) === 0) return;
     circuit.write(outgoing);
-    outgoing.length = 0;
+    // Not by its length: that is a call into V8, and gives the memory away.
+    while (outgoing.length > 0) outgoing.pop();
     this.#core.queued(circuit.queuedBytes, now);
   }
 

@@ -2,7 +2,7 @@
 // and the very memory that the socket is given.
 import { type ByteWriter, MAX_RESERVE, type TextEncoding } from '../framing/framing.ts';
 import { checksum, ReplayBuffer, Segment } from './replay.ts';
-import { ROOM_BYTES, releaseSlab, type Slab, takeSlab } from './slab.ts';
+import { ROOM_BYTES, releaseSlab, type Slab, SMALL_SLAB_BYTES, takeSlab } from './slab.ts';
 
 /** Payloads up to here are copied even when they are lent: a copy is cheaper than a segment of their own. */
 export const LEND_MIN_BYTES = 4096;
@@ -19,7 +19,9 @@ export class Egress implements ByteWriter {
   #regionStart = 0;
   /** Stream offset of position 0 of the block, so that the end is one addition away. */
   #origin = 0;
+  /** The next block is a large one. */
   #busy = false;
+  #restedAt = 0;
   readonly #checkLent: boolean;
   /** A slab was filled since this was last set back: there is enough for a write. */
   filled = false;
@@ -79,6 +81,7 @@ export class Egress implements ByteWriter {
   /** The stream begins at this offset. */
   begin(offset: number): void {
     this.replay.begin(offset);
+    this.#restedAt = offset;
     this.#region(this.position);
   }
 
@@ -110,7 +113,10 @@ export class Egress implements ByteWriter {
   rest(recyclable: boolean): void {
     if (this.#slab === null || this.position !== this.#regionStart) return;
     if (!recyclable) this.#slab.tainted = true;
-    this.#busy = false;
+    // As much as was written since the last rest is likely to be written again, and goes out in one piece where it lies in one.
+    const { end } = this;
+    this.#busy = end - this.#restedAt > SMALL_SLAB_BYTES;
+    this.#restedAt = end;
     this.#drop();
   }
 

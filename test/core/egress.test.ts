@@ -159,16 +159,23 @@ describe('egress', () => {
     expect(egress.buffer.length).to.equal(LARGE_SLAB_BYTES);
   });
 
-  it('owns no slab once all is acked, and one as small as before afterwards', () => {
+  it('owns no slab once all is acked, and then one for as much as was written before', () => {
     const egress = new Egress(100);
-    write(egress, 'copy', someBytes(100_000));
-    egress.seal();
-    egress.replay.free(egress.end, true, 0);
-    egress.rest(true);
-    expect([egress.buffer.length, egress.replay.segments]).to.deep.equal([0, 0]);
-    write(egress, 'byte', Buffer.from([1]));
-    expect(egress.buffer.length).to.equal(SMALL_SLAB_BYTES);
-    expect(egress.end).to.equal(100_001);
+    egress.begin(1_000_000);
+    const [few, many] = [1, 2 * SMALL_SLAB_BYTES];
+    const slabs = [few, few, many, many, few, few].map((bytes) => {
+      write(egress, 'byte', Buffer.from([1]));
+      const slab = egress.buffer.length;
+      write(egress, 'copy', someBytes(bytes));
+      egress.seal();
+      egress.replay.free(egress.end, true, 0);
+      egress.rest(true);
+      expect([egress.buffer.length, egress.replay.segments]).to.deep.equal([0, 0]);
+      return slab;
+    });
+    const [small, large] = [SMALL_SLAB_BYTES, LARGE_SLAB_BYTES];
+    expect(slabs).to.deep.equal([small, small, small, large, large, small]);
+    expect(egress.end).to.equal(1_000_000 + 4 * few + 2 * many + slabs.length);
   });
 
   it('does not rest while something is open', () => {
