@@ -45,7 +45,8 @@ export class Child {
     if (child.exitCode !== null || child.signalCode !== null)
       throw new Error(`the process is gone (${child.exitCode ?? child.signalCode})`);
     if (!child.connected) throw new Error('the process is gone');
-    child.send(order);
+    // An error here is an end of the process that is about to be told.
+    child.send(order, () => {});
     const stop = new AbortController();
     const answered = once(child, 'message', { signal: stop.signal }).then(([answer]) => answer as Answer);
     const gone = once(child, 'exit', { signal: stop.signal }).then(([code]) => ({ failed: `the process ended (${code})` }));

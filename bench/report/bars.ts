@@ -28,25 +28,21 @@ export function barsTable(report: Report): string {
 }
 
 export function barsOf(report: Report): readonly Bar[] {
-  return [...streams(report), ...echoes(report), ...idle(report), ...opens(report), ...outage(report), ...growth(report), ...peers(report)];
+  return [streams, echoes, idle, opens, outage, many, growth, peers].flatMap((bars) => bars(report));
 }
 
 function streams(report: Report): Bar[] {
-  const ratio = (peer: string, point: string): number | undefined => rowOf(report, peer, point)?.ratio?.median;
-  const best = (...ratios: (number | undefined)[]): number | undefined =>
-    ratios.reduce((most, one) => (most === undefined || (one ?? 0) > most ? one : most), undefined);
-  const sizes: [string, number][] = [
+  const sizes: readonly (readonly [point: string, least: number])[] = [
     ['W1 32 B', 1],
     ['W1 128 B', 1],
     ['W1 1 KiB', 0.9],
   ];
-  return sizes
-    .flatMap(([point, least]) => [
-      atLeast(`${point}, receive or batches`, least, best(ratio('outlast', point), ratio('outlast, batches', point))),
-      atLeast(`${point}, ranges`, 1.4, ratio('outlast, ranges', point)),
-      atLeast(`${point}, for await`, 0.4, ratio('outlast, for await', point)),
-    ])
-    .concat(atLeast('W3 64 KiB', 0.95, ratio('outlast', 'W3 64 KiB')), atLeast('W7 to 1000', 1, ratio('outlast', 'W7 to 1000')));
+  const bars = sizes.flatMap(([point, least]) => [
+    atLeast(`${point}, receive or batches`, least, best(ratioOf(report, 'outlast', point), ratioOf(report, 'outlast, batches', point))),
+    atLeast(`${point}, ranges`, 1.4, ratioOf(report, 'outlast, ranges', point)),
+    atLeast(`${point}, for await`, 0.4, ratioOf(report, 'outlast, for await', point)),
+  ]);
+  return [...bars, atLeast('W3 64 KiB', 0.95, ratioOf(report, 'outlast', 'W3 64 KiB'))];
 }
 
 function echoes(report: Report): Bar[] {
@@ -71,7 +67,7 @@ function opens(report: Report): Bar[] {
   const point = 'W5 opens';
   const rate = (peer: string): number | undefined => rowOf(report, peer, point)?.median;
   return [
-    atLeast('W5 with key agreement', 0.35, rowOf(report, 'outlast', point)?.ratio?.median),
+    atLeast('W5 with key agreement', 0.35, ratioOf(report, 'outlast', point)),
     atLeast('W5 without, keys from TLS, beside bare TLS', 0.6, quotient(rate('outlast, TLS'), rate('net, tuned, TLS'))),
     atLeast('W5 beside ws', 1, quotient(rate('outlast'), rate('ws'))),
   ];
@@ -89,6 +85,10 @@ function outage(report: Report): Bar[] {
     atMost('W6 first new message, slowest client', 600, row.more['slowest ms'], ' ms', 0),
     atMost('W6 median beside the fastest peer', 1, Number.isFinite(next) ? row.median / next : undefined),
   ];
+}
+
+function many(report: Report): Bar[] {
+  return [atLeast('W7 to 1000', 1, ratioOf(report, 'outlast', 'W7 to 1000'))];
 }
 
 function growth(report: Report): Bar[] {
@@ -116,6 +116,14 @@ function peers(report: Report): Bar[] {
       ? []
       : [atLeast(`${point.name} beside the fastest peer, ${next.peer}`, 1, quotient(ours?.median, next.median))];
   });
+}
+
+function ratioOf(report: Report, peer: string, point: string): number | undefined {
+  return rowOf(report, peer, point)?.ratio?.median;
+}
+
+function best(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || (b !== undefined && b > a) ? b : a;
 }
 
 function fastestPeer(point: PointReport): Row | undefined {

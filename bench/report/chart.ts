@@ -2,7 +2,7 @@
 // background, light or dark as the reader has it, since a page may be of the other kind.
 
 import { BASELINE } from '../peer.ts';
-import type { PointReport, Row } from './report.ts';
+import { type PointReport, type Row, titleOf } from './report.ts';
 import { ratioText, short } from './table.ts';
 
 const WIDTH = 860;
@@ -59,22 +59,6 @@ ${line}
 ${rows.map((row, i) => barOf(row, TOP + i * ROW, x)).join('\n')}
 </svg>
 `;
-}
-
-const TITLES: Readonly<Record<string, string>> = {
-  W1: 'one way',
-  W2: 'echo of 128 B',
-  W3: 'one way',
-  W4: 'resident memory of the server per session',
-  W5: 'opened 200 at a time',
-  W6: 'time to the first new message after it',
-  W7: 'one server to many, 128 B',
-  W8: 'what waits for a confirmation',
-  W9: 'answers, each behind a record',
-};
-
-function titleOf({ name, workload }: PointReport): string {
-  return `${name}: ${TITLES[workload]}`;
 }
 
 function barOf({ peer, median, min, max, ratio }: Row, y: number, x: (value: number) => string): string {

@@ -23,9 +23,17 @@ export function machine(peers: readonly PeerInfo[]): Machine {
     cpu: `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}`,
     kernel: release(),
     memoryGiB: Math.round(totalmem() / 2 ** 30),
-    commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim(),
+    commit: commit(),
     versions: Object.fromEntries(names.map((name) => [name, versionOf(name)])),
   };
+}
+
+function commit(): string {
+  try {
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+  } catch {
+    return 'unknown';
+  }
 }
 
 function versionOf(name: string): string {

@@ -50,3 +50,20 @@ export interface Failure {
 export function rowOf(report: Report, peer: string, point: string): Row | undefined {
   return report.points.find(({ name }) => name === point)?.rows.find((row) => row.peer === peer);
 }
+
+const TITLES: Readonly<Record<Workload, string>> = {
+  W1: 'one way',
+  W2: 'echo of 128 B',
+  W3: 'one way',
+  W4: 'resident memory of the server per session',
+  W5: 'opened 200 at a time',
+  W6: 'time to the first new message after it',
+  W7: 'one server to many, 128 B',
+  W8: 'what waits for a confirmation',
+  W9: 'answers, each behind a record',
+};
+
+/** What its heading says. */
+export function titleOf({ name, workload }: Pick<PointReport, 'name' | 'workload'>): string {
+  return `${name}: ${TITLES[workload]}`;
+}

@@ -1,7 +1,7 @@
 // The table on the terminal and in Markdown: a row for each peer, the ratio to the baseline first.
 
 import { peers } from '../peer.ts';
-import { type PointReport, type Report, type Row, rowOf, type Spread } from './report.ts';
+import { type PointReport, type Report, type Row, rowOf, type Spread, titleOf } from './report.ts';
 
 export function printTable({ points, failures }: Report): void {
   for (const point of points) {
@@ -28,7 +28,8 @@ export function overview(report: Report): string {
 }
 
 /** Everything that was measured at one point. */
-export function section({ name, workload, unit, rows, without }: PointReport): string {
+export function section(point: PointReport): string {
+  const { workload, unit, rows, without } = point;
   const names = [...new Set(rows.flatMap(({ more }) => Object.keys(more)))];
   const hasCpu = rows.some(({ cpu }) => cpu !== undefined);
   const heads = ['', unit, 'ratio', ...(hasCpu ? [`CPU ${cpuUnit(workload)}, server + client`] : []), ...names];
@@ -39,7 +40,7 @@ export function section({ name, workload, unit, rows, without }: PointReport): s
   });
   const rest = without.map(({ peer, why }) => `${peer} (${why})`);
   const note = rest.length === 0 ? '' : `\nWithout a figure: ${rest.join('; ')}.\n`;
-  return `## ${name}\n\n| ${heads.join(' | ')} |\n|${heads.map(() => '---|').join('')}\n${lines.join('\n')}\n${note}`;
+  return `## ${titleOf(point)}\n\n| ${heads.join(' | ')} |\n|${heads.map(() => '---|').join('')}\n${lines.join('\n')}\n${note}`;
 }
 
 function line({ ratio, cpu, more, ...value }: Row, { workload }: PointReport): string {
