@@ -54,7 +54,7 @@ export class Circuit {
   #held = false;
   #over = false;
   #peerEnded = false;
-  #finishing = false;
+  /** Set while it ends in order. */
   #linger: Alarm | null = null;
 
   /** @param others it is among them until its socket has closed */
@@ -145,13 +145,12 @@ export class Circuit {
 
   /** Ends in order: our half now, then reads until the peer's end, destroys late. Closing with unread bytes would make the kernel reset. */
   finish(lingerMs: number = LINGER_MS): void {
-    if (this.#over || this.#finishing) return;
-    this.#finishing = true;
+    if (this.#over || this.#linger !== null) return;
+    this.#linger = new Alarm(() => this.destroy());
     this.held = false;
     this.#socket.end();
-    if (this.#socket.readableEnded) return this.destroy();
-    this.#linger = new Alarm(() => this.destroy());
-    this.#runtime.arm(this.#linger, this.#runtime.now() + lingerMs);
+    if (this.#socket.readableEnded) this.destroy();
+    else this.#runtime.arm(this.#linger, this.#runtime.now() + lingerMs);
   }
 
   /** Ends at once, with a reset where there is one: the peer must not take it for an orderly end. */
@@ -217,7 +216,7 @@ export class Circuit {
       this.#read(rest, this.#restAt);
     }
     this.#peerEnded = true;
-    if (this.#finishing) this.destroy();
+    if (this.#linger !== null) this.destroy();
     else if (this.#owner?.circuitEnded?.(this) !== true)
       this.#close(new SessionError('ERR_CIRCUIT_LOST', 'the other end closed the connection'));
   }

@@ -73,7 +73,6 @@ export class SessionCore<Message> implements FrameSink {
   /** The socket of the current circuit holds no bytes of ours, so acked memory may be used again. Set by the shell before every input. */
   recyclable = false;
 
-  #finishCode: CloseCode = CloseCode.CLEAN;
   /** Of the CLOSE that ended the session, where it was the peer's. */
   #peerCode: CloseCode | undefined;
   /** The peer throws away what it has not consumed: nothing more will be acked. */
@@ -182,7 +181,7 @@ export class SessionCore<Message> implements FrameSink {
   circuitLost(orderly: boolean, now: number, _cause?: SessionError): void {
     if (!this.attached) return;
     // The peer ended its half behind our CLOSE(UNREAD): it has read it, and is not asked again.
-    const heard = orderly && this.#state === 'finishing' && this.#finishCode !== CloseCode.CLEAN && !this.#control.closeDue;
+    const heard = orderly && this.#state === 'finishing' && this.closeCode !== CloseCode.CLEAN && !this.#control.closeDue;
     this.#enter('circuitLost');
     this.#frames.stop();
     if (heard) return this.#end(this.#cause);
@@ -525,7 +524,7 @@ export class SessionCore<Message> implements FrameSink {
 
   #expire(): void {
     if (this.role === 'accept') this.#end(new SessionError('ERR_EXPIRED', `detached for ${this.holdMs} ms`));
-    else if (this.#state === 'lingering' && this.#finishCode === CloseCode.CLEAN) this.#end(undefined);
+    else if (this.#state === 'lingering' && this.closeCode === CloseCode.CLEAN) this.#end(undefined);
     else this.#end(new SessionError('ERR_GAVE_UP', `no circuit for ${this.holdMs + this.#holdExtraMs} ms`));
   }
 
@@ -574,8 +573,7 @@ export class SessionCore<Message> implements FrameSink {
     const { finAcked, fin } = this.outbound;
     const unread = this.inbound.discardedBytes > 0;
     if (unread ? !finAcked && !(this.#peerDiscards && fin >= 0) : !finAcked || !this.inbound.ended) return;
-    this.#finishCode = unread ? CloseCode.UNREAD : CloseCode.CLEAN;
-    this.#control.close(this.#finishCode, this.#state === 'attached');
+    this.#control.close(unread ? CloseCode.UNREAD : CloseCode.CLEAN, this.#state === 'attached');
     this.#cause = unread ? unreadError(this.inbound.discardedBytes, finAcked) : undefined;
     if (this.role === 'accept') this.#end(this.#cause);
     else this.#enter('done');
