@@ -31,15 +31,18 @@ export function overview(report: Report): string {
 export function section(point: PointReport): string {
   const { workload, unit, rows, without } = point;
   const names = [...new Set(rows.flatMap(({ more }) => Object.keys(more)))];
+  const hasRatio = rows.some(({ ratio }) => ratio !== undefined);
   const hasCpu = rows.some(({ cpu }) => cpu !== undefined);
-  const heads = ['', unit, 'ratio', ...(hasCpu ? [`CPU ${cpuUnit(workload)}, server + client`] : []), ...names];
+  const heads = ['', unit, ...(hasRatio ? ['ratio'] : []), ...(hasCpu ? [`CPU ${cpuUnit(workload)}, server + client`] : []), ...names];
   const lines = rows.map(({ peer, ratio, cpu, more, ...value }) => {
     const used = cpu === undefined ? '–' : `${cpu.server.toFixed(2)} + ${cpu.client.toFixed(2)}`;
-    const figures = [spreadText(value, short), ratio === undefined ? '–' : spreadText(ratio, ratioText), ...(hasCpu ? [used] : [])];
+    const beside = ratio === undefined ? '–' : spreadText(ratio, ratioText);
+    const figures = [spreadText(value, short), ...(hasRatio ? [beside] : []), ...(hasCpu ? [used] : [])];
     return `| ${[peer, ...figures, ...names.map((extra) => short(more[extra] ?? Number.NaN))].join(' | ')} |`;
   });
-  const rest = without.map(({ peer, why }) => `${peer} (${why})`);
-  const note = rest.length === 0 ? '' : `\nWithout a figure: ${rest.join('; ')}.\n`;
+  const reasons = [...new Set(without.map(({ why }) => why))];
+  const rest = reasons.map((why) => `${without.flatMap((one) => (one.why === why ? one.peer : [])).join('; ')}: ${why}`);
+  const note = rest.length === 0 ? '' : `\nWithout a figure:\n\n${rest.map((line) => `- ${line}`).join('\n')}\n`;
   return `## ${titleOf(point)}\n\n| ${heads.join(' | ')} |\n|${heads.map(() => '---|').join('')}\n${lines.join('\n')}\n${note}`;
 }
 
@@ -63,7 +66,7 @@ export function short(value: number): string {
   if (Number.isNaN(value)) return '–';
   if (value >= 1e6) return `${(value / 1e6).toFixed(2)}M`;
   if (value >= 1e4) return `${(value / 1e3).toFixed(0)}k`;
-  if (value >= 1e3) return `${(value / 1e3).toFixed(1)}k`;
+  if (value >= 1e3) return Math.round(value).toLocaleString('en');
   return value >= 99.5 || value === 0 ? value.toFixed(0) : value.toPrecision(2);
 }
 
