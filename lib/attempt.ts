@@ -5,6 +5,7 @@ import { Circuit, type CircuitOwner, circuitInfo } from './circuit.ts';
 import { decodeFlight, type Flight } from './core/handshake.ts';
 import { SessionError } from './errors.ts';
 import { FlightReader } from './flight-reader.ts';
+import { LateAbort } from './late-abort.ts';
 import type { Address } from './options.ts';
 import { Alarm, type Runtime } from './runtime.ts';
 
@@ -23,14 +24,14 @@ export interface AttemptOptions {
   /** From the connection to the verdict. */
   readonly verdictMs: number;
   /** The other end of the connection is a TLS terminator that the user trusts. */
-  readonly connect: (address: Address | undefined, signal: AbortSignal) => Promise<Duplex>;
+  readonly connect: (address: Address | undefined, stop: LateAbort) => Promise<Duplex>;
 }
 
 export class Attempt implements CircuitOwner {
   readonly address: Address | undefined;
   readonly #host: AttemptHost;
   readonly #options: AttemptOptions;
-  readonly #abort = new AbortController();
+  readonly #abort = new LateAbort();
   readonly #reader = new FlightReader();
   readonly #alarm: Alarm;
   #circuit: Circuit | null = null;
@@ -44,7 +45,7 @@ export class Attempt implements CircuitOwner {
   }
 
   start(): void {
-    this.#options.connect(this.address, this.#abort.signal).then(
+    this.#options.connect(this.address, this.#abort).then(
       (socket) => this.#connected(socket),
       (error: unknown) =>
         this.#fail(SessionError.is(error) ? error : new SessionError('ERR_CONNECT', 'connect() failed', { cause: error })),

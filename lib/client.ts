@@ -14,6 +14,7 @@ import { report } from './diagnostics.ts';
 import { Dialer, type DialerIdentity } from './dialer.ts';
 import { SessionDriver } from './driver.ts';
 import { SessionError } from './errors.ts';
+import { LateAbort } from './late-abort.ts';
 import { type Opened, openOn } from './opening.ts';
 import { type Address, invalid, METADATA_MOST_BYTES, parseShared, type SessionClientOptions, type Settings } from './options.ts';
 import { delay } from './runtime.ts';
@@ -316,7 +317,11 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
 
   async #openBare(address: Address | undefined, signal: AbortSignal | undefined): Promise<Session<Message>> {
     const { runtime, limits } = this.#settings;
-    const socket = await connect(address, this.#options, limits, runtime, signal ?? new AbortController().signal);
+    const stop = new LateAbort();
+    const onAbort = (): void => stop.abort(aborted(signal as AbortSignal));
+    signal?.addEventListener('abort', onAbort, { once: true });
+    const connecting = connect(address, this.#options, limits, runtime, stop);
+    const socket = await connecting.finally(() => signal?.removeEventListener('abort', onAbort));
     const circuit = new Circuit(socket, circuitInfo(socket, '', false), runtime);
     const { session, start } = bareSession(circuit, this.#settings, this.#budget, () => this.#held.delete(session));
     this.#held.set(session, null);
@@ -330,7 +335,7 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
       address,
       runtime,
       verdictMs: limits.handshakeMs + limits.hookMs,
-      connect: (where, signal) => connect(where, this.#options, limits, runtime, signal),
+      connect: (where, stop) => connect(where, this.#options, limits, runtime, stop),
     };
   }
 

@@ -3,6 +3,7 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { SessionError } from './errors.ts';
+import type { LateAbort } from './late-abort.ts';
 import type { Address, SessionClientOptions } from './options.ts';
 import { Alarm, type Runtime } from './runtime.ts';
 
@@ -24,30 +25,23 @@ export function nameOf(address: Address | undefined): string {
   return 'path' in address ? address.path : `${address.host ?? '127.0.0.1'}:${address.port}`;
 }
 
-/** @throws SessionError ERR_CONNECT with the system's error as its cause */
+/** @param stop is aborted here when the time is over @throws SessionError ERR_CONNECT with the system's error as its cause */
 export async function connect<Message>(
   address: Address | undefined,
   options: SessionClientOptions<Message>,
   limits: ConnectLimits,
   runtime: Runtime,
-  signal: AbortSignal,
+  stop: LateAbort,
 ): Promise<Duplex> {
-  const stop = new AbortController();
-  const onAbort = (): void => stop.abort(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
-  if (signal.aborted) stop.abort(signal.reason);
   const alarm = new Alarm(() => stop.abort(new Error(`no connection within ${limits.connectMs} ms`)));
   runtime.arm(alarm, runtime.now() + limits.connectMs);
   try {
-    return await (options.connect === undefined
-      ? dial(address, options, limits, stop.signal)
-      : given(address, options.connect, stop.signal));
+    return await (options.connect === undefined ? dial(address, options, limits, stop) : given(address, options.connect, stop.signal));
   } catch (cause) {
     const text = cause instanceof Error ? ((cause as NodeJS.ErrnoException).code ?? cause.message) : String(cause);
     throw new SessionError('ERR_CONNECT', `cannot connect to ${nameOf(address)} (${text})`, { cause });
   } finally {
     runtime.disarm(alarm);
-    signal.removeEventListener('abort', onAbort);
   }
 }
 
@@ -72,13 +66,13 @@ function dial<Message>(
   address: Address | undefined,
   options: SessionClientOptions<Message>,
   limits: ConnectLimits,
-  signal: AbortSignal,
+  stop: LateAbort,
 ): Promise<Duplex> {
   return new Promise((resolve, reject) => {
     const socket = begin(address, options, limits);
     const event = options.tls === undefined ? 'connect' : 'secureConnect';
     const finish = (error: Error | null): void => {
-      signal.removeEventListener('abort', onAbort);
+      stop.forget();
       socket.removeListener(event, onConnect);
       socket.removeListener('error', finish);
       socket.removeListener('close', onClose);
@@ -88,12 +82,10 @@ function dial<Message>(
     };
     const onConnect = (): void => finish(null);
     const onClose = (): void => finish(new Error('closed before it was ready'));
-    const onAbort = (): void => finish(signal.reason instanceof Error ? signal.reason : new Error('stopped'));
     socket.once(event, onConnect);
     socket.once('error', finish);
     socket.once('close', onClose);
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) onAbort();
+    stop.tell(finish);
   });
 }
 
