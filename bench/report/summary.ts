@@ -29,7 +29,7 @@ export function summary(report: Report): string {
     ...peers.map((peer) => `| ${peer} | ${POINTS.map(([point]) => ratio(peer, point)).join(' | ')} |`),
   ];
   const outage = report.points.filter(({ workload }) => workload === 'W6').flatMap(({ rows }) => rows.map(outageOf));
-  if (outage.length > 0) lines.push('', `1,000 clients, every connection cut for 500 ms: ${outage.join('; ')}.`);
+  if (outage.length > 0) lines.push('', `Every connection of many clients cut at once, for 500 ms: ${outage.join('; ')}.`);
   lines.push('', 'All peers, what was aimed at and what of it holds: [docs/benchmarks](docs/benchmarks/README.md).');
   return lines.join('\n');
 }
