@@ -3,6 +3,7 @@
 import type { Circuit } from './circuit.ts';
 import type { Coalesced } from './coalescer.ts';
 import type { SessionCore } from './core/session-core.ts';
+import type { Flushable } from './flush-queue.ts';
 import type { Settings } from './options.ts';
 
 // transmit() and write() are synchronous, so one list serves all sessions.
@@ -12,7 +13,7 @@ const WRITE_BYTES = 32_768;
 /** As much as one write should carry: nothing is won by waiting for more. */
 const BLOCK_BYTES = 65_536;
 
-export class Flusher<Message> implements Coalesced {
+export class Flusher<Message> implements Coalesced, Flushable {
   readonly #core: SessionCore<Message>;
   readonly #settings: Settings<Message>;
   readonly #owner: { touched(): void };
@@ -56,7 +57,7 @@ export class Flusher<Message> implements Coalesced {
   schedule(): void {
     if (this.#scheduled || this.reading || this.circuit === null || this.#room(this.circuit) <= 0 || this.#waits()) return;
     this.#scheduled = true;
-    this.#settings.runtime.defer(flushScheduled, this as unknown as Flusher<unknown>);
+    this.#settings.flushes.add(this);
   }
 
   /** The chunk was read. @returns whether there was something to write; else the owner must see itself what has become due */
@@ -96,7 +97,9 @@ export class Flusher<Message> implements Coalesced {
   intervalOver(): void {
     this.#waiting = false;
     // What came between may have taken everything along.
-    if (!this.#scheduled && this.#core.wantsTransmit) this.flush();
+    if (this.#scheduled || !this.#core.wantsTransmit) return;
+    this.#scheduled = true;
+    this.#settings.flushes.add(this);
   }
 
   /** Only small messages are there to be said: they wait for more, where there is an interval. */

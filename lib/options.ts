@@ -7,6 +7,7 @@ import type { CircuitInfo } from './circuit.ts';
 import { Coalescer } from './coalescer.ts';
 import type { CoreLimits } from './core/session-core.ts';
 import { SessionError } from './errors.ts';
+import { FlushQueue } from './flush-queue.ts';
 import type { Framing } from './framing/framing.ts';
 import { processRuntime, type Runtime } from './runtime.ts';
 import { parsePsk } from './security/keys.ts';
@@ -266,6 +267,7 @@ export interface Settings<Message> {
   readonly window: number;
   /** Gathers what sessions have to say; null: nothing waits. */
   readonly coalescer: Coalescer | null;
+  readonly flushes: FlushQueue;
   readonly psk: Buffer | undefined;
   readonly allowHalfOpen: boolean;
   readonly bare: boolean;
@@ -301,6 +303,7 @@ export function parseShared<Message>(options: SharedOptions<Message>): Settings<
     holdMs: integer('holdMs', options.holdMs ?? 300_000, 0, 30 * 24 * 3_600_000),
     window,
     coalescer: flushMs === 0 ? null : new Coalescer(runtime, flushMs),
+    flushes: new FlushQueue(runtime),
     psk: options.psk === undefined ? undefined : parsePsk(options.psk),
     allowHalfOpen: options.allowHalfOpen ?? false,
     bare: options.bare ?? false,

@@ -17,7 +17,7 @@ interface Entry {
 }
 
 /** More than any seed needs: a world that reaches this runs in circles. */
-const EVENTS_MOST = 2_000_000;
+const EVENTS_MOST = 5_000_000;
 
 export class Clock {
   /** Virtual milliseconds since the world began. */
