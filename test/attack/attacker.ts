@@ -28,6 +28,8 @@ const field = new Field(order.ports, Buffer.from(order.honestId, 'hex'), order.s
 let broken: string | null = null;
 try {
   await attack.run(field);
+  // One that waits for what never comes would pass: it attacks nobody.
+  if (Object.keys(field.counts).length === 0) broken = 'the attack itself failed: nothing was counted';
 } catch (error) {
   if (!(error instanceof Error)) throw error;
   broken = error instanceof Broken ? error.message : `the attack itself failed: ${error.stack}`;

@@ -177,7 +177,7 @@ export const handshakeAttacks: readonly Attack[] = [
         const peer = await RawPeer.dial(field.ports.port);
         try {
           peer.write(confirmFrame(await rawOpen(peer, { framing })));
-          await peer.frame();
+          await peer.heard();
           field.count('sessions');
         } catch {
           field.count('refused');

@@ -14,7 +14,7 @@ async function own(field: Field): Promise<{ readonly peer: RawPeer; readonly ses
   const peer = await RawPeer.dial(field.ports.port);
   const session = await rawOpen(peer, { framing });
   peer.write(confirmFrame(session));
-  await peer.frame();
+  await peer.heard();
   return { peer, session };
 }
 
