@@ -22,6 +22,9 @@ import { printTable } from './report/table.ts';
 import { readResults, writeReport, writeResults } from './report/write.ts';
 import { Rounds } from './rounds.ts';
 
+/** Of the point that starts the processes: besides their code, the machine has much to settle. */
+const FIRST_WARM_MS = 2000;
+
 const { values: given } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
@@ -60,9 +63,9 @@ function allPoints(): readonly Point[] {
   const { quick } = given;
   const rounds = Number(given.rounds ?? (quick ? 3 : 5));
   const few = Math.min(3, rounds);
-  const ms = 200;
+  const ms = 300;
   return [
-    streamPoint('W1', 32, ms, rounds),
+    streamPoint('W1', 32, ms, rounds, FIRST_WARM_MS),
     streamPoint('W1', 128, ms, rounds),
     streamPoint('W1', 1024, ms, rounds),
     echoPoint(1, ms, rounds),

@@ -52,7 +52,7 @@ const figure = (figures: Figures, name: string): number => figures[name] ?? Numb
 const WARM_MS = 800;
 
 /** W1, W3. */
-export function streamPoint(workload: Workload, bytes: number, ms: number, rounds: number): Point {
+export function streamPoint(workload: Workload, bytes: number, ms: number, rounds: number, warmMs: number = WARM_MS): Point {
   const large = bytes >= 65_536;
   const name = `${workload} ${bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KiB`}`;
   return {
@@ -63,7 +63,7 @@ export function streamPoint(workload: Workload, bytes: number, ms: number, round
     warm: true,
     async measure(pair, warming) {
       const endpoint = await serve(pair, 'stream', { bytes });
-      const sent = await run(pair, 'stream', endpoint, { bytes, ms: warming ? WARM_MS : ms });
+      const sent = await run(pair, 'stream', endpoint, { bytes, ms: warming ? warmMs : ms });
       const seen = await ask(pair.server, String(figure(sent, 'sent')));
       const served = await finish(pair);
       const count = figure(sent, 'sent');

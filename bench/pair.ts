@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { PeerInfo } from './peer.ts';
 import type { Answer, Figures, Order } from './worker.ts';
 
-const LONGEST_MS = 45_000;
+const LONGEST_MS = 90_000;
 
 export class Pair {
   readonly info: PeerInfo;
