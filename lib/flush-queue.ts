@@ -3,7 +3,7 @@
 import type { Runtime } from './runtime.ts';
 
 export interface Flushable {
-  /** Its turn has come; called once for each add(). */
+  /** Its turn has come; called once for each add(), and none adds itself again before. */
   flushScheduled(): void;
 }
 
@@ -12,33 +12,41 @@ const SLICE = 64;
 
 export class FlushQueue {
   readonly #runtime: Pick<Runtime, 'defer' | 'yield'>;
-  #waiting: Flushable[] = [];
-  /** Of these, how many had their turn. */
+  // Whoever comes while others are flushed stands behind them, in a list of its own: neither grows beyond the number of sessions.
+  #flushing: Flushable[] = [];
   #done = 0;
+  #waiting: Flushable[] = [];
+  #due = false;
 
   constructor(runtime: Pick<Runtime, 'defer' | 'yield'>) {
     this.#runtime = runtime;
   }
 
   add(waiting: Flushable): void {
-    if (this.#waiting.push(waiting) === 1) this.#runtime.defer(slice, this);
+    this.#waiting.push(waiting);
+    if (this.#due) return;
+    this.#due = true;
+    this.#runtime.defer(slice, this);
   }
 
   /** @internal */
   slice(): void {
-    const waiting = this.#waiting;
-    const until = Math.min(waiting.length, this.#done + SLICE);
+    if (this.#done === this.#flushing.length) this.#turnOver();
+    const until = Math.min(this.#flushing.length, this.#done + SLICE);
     try {
-      while (this.#done < until) (waiting[this.#done++] as Flushable).flushScheduled();
+      while (this.#done < until) (this.#flushing[this.#done++] as Flushable).flushScheduled();
     } finally {
       // One that throws takes nobody else's turn.
-      if (this.#done < waiting.length) {
-        this.#runtime.yield(slice, this);
-      } else {
-        this.#waiting = [];
-        this.#done = 0;
-      }
+      if (this.#done === this.#flushing.length) this.#turnOver();
+      this.#due = this.#flushing.length > 0;
+      if (this.#due) this.#runtime.yield(slice, this);
     }
+  }
+
+  #turnOver(): void {
+    this.#flushing = this.#waiting;
+    this.#waiting = [];
+    this.#done = 0;
   }
 }
 

@@ -22,6 +22,7 @@ export class Flusher<Message> implements Coalesced, Flushable {
   frozen = false;
   /** A chunk is being read: what is written meanwhile goes out behind that, which costs no tick. */
   reading = false;
+  /** The queue has it, which a flush meanwhile does not change: each session stands there once. */
   #scheduled = false;
   /** The coalescer has it. */
   #waiting = false;
@@ -56,6 +57,10 @@ export class Flusher<Message> implements Coalesced, Flushable {
   /** Flushes at the end of this tick, or of the interval; a full socket calls by itself when it has room. */
   schedule(): void {
     if (this.#scheduled || this.reading || this.circuit === null || this.#room(this.circuit) <= 0 || this.#waits()) return;
+    this.#enqueue();
+  }
+
+  #enqueue(): void {
     this.#scheduled = true;
     this.#settings.flushes.add(this);
   }
@@ -73,13 +78,10 @@ export class Flusher<Message> implements Coalesced, Flushable {
     const { circuit } = this;
     if (circuit === null || this.frozen) return;
     const core = this.#core;
-    // What touched() would schedule below is for a later turn: a tick without end would let no byte in.
-    this.#scheduled = true;
     this.#write(circuit, this.#room(circuit), false);
     if (core.halfCloses) circuit.end();
     this.#owner.touched();
-    this.#scheduled = core.wantsTransmit && this.circuit === circuit && this.#room(circuit) > 0 && !this.#waits();
-    if (this.#scheduled) this.#settings.runtime.yield(flushScheduled, this as unknown as Flusher<unknown>);
+    if (core.wantsTransmit) this.schedule();
   }
 
   /** Writes the last frames of a session that has ended, however full the socket is, and ends the circuit in order. */
@@ -88,7 +90,6 @@ export class Flusher<Message> implements Coalesced, Flushable {
     circuit.finish();
   }
 
-  /** @internal */
   flushScheduled(): void {
     this.#scheduled = false;
     this.flush();
@@ -97,9 +98,7 @@ export class Flusher<Message> implements Coalesced, Flushable {
   intervalOver(): void {
     this.#waiting = false;
     // What came between may have taken everything along.
-    if (this.#scheduled || !this.#core.wantsTransmit) return;
-    this.#scheduled = true;
-    this.#settings.flushes.add(this);
+    if (!this.#scheduled && this.#core.wantsTransmit) this.#enqueue();
   }
 
   /** Only small messages are there to be said: they wait for more, where there is an interval. */
@@ -123,8 +122,4 @@ export class Flusher<Message> implements Coalesced, Flushable {
   #room(circuit: Circuit): number {
     return this.#settings.limits.socketBytes - circuit.queuedBytes;
   }
-}
-
-function flushScheduled(flusher: Flusher<unknown>): void {
-  flusher.flushScheduled();
 }

@@ -1,7 +1,9 @@
 // Sessions that wait for their write: each once, behind the code that runs, and others get a turn between slices.
 
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
-import { FlushQueue } from '../../lib/flush-queue.ts';
+import { type Flushable, FlushQueue } from '../../lib/flush-queue.ts';
 
 /** What was put off, to be run by hand. */
 class Loop {
@@ -75,6 +77,29 @@ describe('flush queue', () => {
     while (loop.yielded.length > 0) loop.turn();
     expect(flushed.slice(98)).to.deep.equal([98, 99, 1000, 1001]);
     expect(loop.deferred).to.deep.equal([]);
+  });
+
+  it('lets go of whoever had its turn, though others never stop', () => {
+    setFlagsFromString('--expose_gc');
+    const collect = runInNewContext('gc') as () => void;
+    const busy: Flushable = { flushScheduled: () => queue.add(busy) };
+    let flushes = 0;
+    const once = (): WeakRef<Flushable> => {
+      const waiting = { flushScheduled: () => void flushes++ };
+      queue.add(waiting);
+      return new WeakRef(waiting);
+    };
+    queue.add(busy);
+    const gone = once();
+    loop.tick();
+    for (let i = 0; i < 10; i++) loop.turn();
+    // What a WeakRef was made of lives until the job is over.
+    return new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
+      collect();
+      expect(flushes).to.equal(1);
+      expect(gone.deref()).to.equal(undefined);
+      expect(loop.yielded.length).to.equal(1);
+    });
   });
 
   it('goes on behind one that throws', () => {

@@ -1,0 +1,102 @@
+// One session's writes: it stands in the queue once, however often it is flushed meanwhile, and comes again while it has more to say.
+
+import { expect } from 'chai';
+import type { Circuit } from '../../lib/circuit.ts';
+import type { SessionCore } from '../../lib/core/session-core.ts';
+import type { Flushable } from '../../lib/flush-queue.ts';
+import { Flusher } from '../../lib/flusher.ts';
+import type { Settings } from '../../lib/options.ts';
+
+const ROOM = 1000;
+
+describe('flusher', () => {
+  let queue: Flushable[];
+  let flusher: Flusher<Buffer>;
+  let circuit: { queuedBytes: number; written: number; write(buffers: Buffer[]): void };
+  let core: { wantsTransmit: boolean; fault: null; transmit(into: Buffer[]): number; queued(): void };
+  let touched: () => void;
+
+  beforeEach(() => {
+    queue = [];
+    touched = () => undefined;
+    circuit = {
+      queuedBytes: 0,
+      written: 0,
+      write(buffers) {
+        this.written += buffers.length;
+      },
+    };
+    core = {
+      wantsTransmit: false,
+      fault: null,
+      transmit(into) {
+        if (!this.wantsTransmit) return 0;
+        this.wantsTransmit = false;
+        into.push(Buffer.alloc(1));
+        return 1;
+      },
+      queued: () => undefined,
+    };
+    const settings = {
+      flushes: { add: (one: Flushable) => queue.push(one) },
+      coalescer: null,
+      limits: { socketBytes: ROOM },
+      runtime: { now: () => 0 },
+    };
+    flusher = new Flusher(core as unknown as SessionCore<Buffer>, settings as unknown as Settings<Buffer>, { touched: () => touched() });
+    flusher.circuit = circuit as unknown as Circuit;
+  });
+
+  const say = (): void => {
+    core.wantsTransmit = true;
+    flusher.schedule();
+  };
+
+  it('stands in the queue once, though chunks that are read flush it meanwhile', () => {
+    for (let i = 0; i < 10; i++) {
+      say();
+      flusher.reading = true;
+      flusher.hasRead(circuit as unknown as Circuit);
+    }
+    expect([queue.length, circuit.written]).to.deep.equal([1, 10]);
+    say();
+    queue.shift()?.flushScheduled();
+    expect([queue.length, circuit.written]).to.deep.equal([0, 11]);
+    say();
+    expect(queue.length).to.equal(1);
+  });
+
+  it('stands there again when a flush left or made something to say', () => {
+    let more = 3;
+    touched = () => {
+      if (more-- > 0) say();
+    };
+    say();
+    for (let turns = 0; turns < 10; turns++) {
+      expect(queue.length).to.be.at.most(1);
+      queue.shift()?.flushScheduled();
+    }
+    expect(circuit.written).to.equal(4);
+  });
+
+  it('does not stand there while the socket is full, nor without a circuit', () => {
+    circuit.queuedBytes = ROOM;
+    say();
+    expect(queue.length).to.equal(0);
+    circuit.queuedBytes = 0;
+    flusher.circuit = null;
+    say();
+    expect(queue.length).to.equal(0);
+  });
+
+  it('writes nothing from the queue while frozen, and goes on when asked again', () => {
+    say();
+    flusher.frozen = true;
+    queue.shift()?.flushScheduled();
+    expect(circuit.written).to.equal(0);
+    flusher.frozen = false;
+    say();
+    queue.shift()?.flushScheduled();
+    expect(circuit.written).to.equal(1);
+  });
+});
