@@ -48,11 +48,13 @@ const finish = (pair: Pair): Promise<Figures> => pair.server.ask({ do: 'finish' 
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const figure = (figures: Figures, name: string): number => figures[name] ?? Number.NaN;
 
-/** Large messages are few in this time: it is what V8 takes to compile all that they pass. */
-const WARM_MS = 800;
+/** Of the round that does not count. Large messages are few in this time: it is what V8 takes to compile all that they pass. */
+const FIRST_MS = 800;
+/** Of each sample, before it counts: a new session, in processes that have rested. */
+const WARM_MS = 150;
 
 /** W1, W3. */
-export function streamPoint(workload: Workload, bytes: number, ms: number, rounds: number, warmMs: number = WARM_MS): Point {
+export function streamPoint(workload: Workload, bytes: number, ms: number, rounds: number, firstMs: number = FIRST_MS): Point {
   const large = bytes >= 65_536;
   const name = `${workload} ${bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KiB`}`;
   return {
@@ -63,13 +65,13 @@ export function streamPoint(workload: Workload, bytes: number, ms: number, round
     warm: true,
     async measure(pair, warming) {
       const endpoint = await serve(pair, 'stream', { bytes });
-      const sent = await run(pair, 'stream', endpoint, { bytes, ms: warming ? warmMs : ms });
+      const sent = await run(pair, 'stream', endpoint, { bytes, ms: warming ? firstMs : ms, warmMs: WARM_MS });
       const seen = await ask(pair.server, String(figure(sent, 'sent')));
       const served = await finish(pair);
       const count = figure(sent, 'sent');
       if (figure(seen, 'seen') !== count || figure(seen, 'sum') !== figure(sent, 'sum'))
         throw new Mismatch(`${figure(seen, 'seen')} of ${count} messages arrived, sum ${figure(seen, 'sum')} of ${figure(sent, 'sum')}`);
-      const perSecond = count / ((figure(seen, 'lastMs') - figure(sent, 'startMs')) / 1000);
+      const perSecond = (count - figure(sent, 'before')) / ((figure(seen, 'lastMs') - figure(sent, 'startMs')) / 1000);
       return {
         value: large ? (perSecond * bytes) / 1e6 : perSecond,
         cpu: { server: (figure(served, 'cpuMs') * 1000) / count, client: (figure(sent, 'cpuMs') * 1000) / count },
@@ -87,7 +89,7 @@ export function echoPoint(inFlight: number, ms: number, rounds: number): Point {
     rounds,
     warm: true,
     async measure(pair) {
-      const options = { bytes: 128, ms, inFlight, warmMs: 100 };
+      const options = { bytes: 128, ms, inFlight, warmMs: WARM_MS };
       const endpoint = await serve(pair, 'echo', options);
       const figures = await run(pair, 'echo', endpoint, options);
       const served = await finish(pair);
@@ -164,7 +166,7 @@ export function durablePoint(count: number, ms: number, rounds: number): Point {
     rounds,
     warm: true,
     async measure(pair) {
-      const options = { count, bytes: 128, ms, warmMs: 100 };
+      const options = { count, bytes: 128, ms, warmMs: WARM_MS };
       const endpoint = await serve(pair, 'durable', options);
       const figures = await run(pair, 'durable', endpoint, options);
       const served = await finish(pair);
