@@ -412,8 +412,12 @@ export class SessionCore<Message> implements FrameSink {
 
   /** @throws SessionError ERR_CLOSED, ERR_ENDED where nothing can be sent any more */
   assertWritable(): void {
-    if (this.#state === 'closed') throw new SessionError('ERR_CLOSED', 'send() on a session that has ended', { cause: this.#cause });
-    if (this.outbound.fin >= 0) throw new SessionError('ERR_ENDED', 'send() after end()');
+    if (this.#state === 'closed' || this.outbound.fin >= 0) throw this.#sentTooLate();
+  }
+
+  #sentTooLate(): SessionError {
+    if (this.#state !== 'closed') return new SessionError('ERR_ENDED', 'send() after end()');
+    return new SessionError('ERR_CLOSED', 'send() on a session that has ended', { cause: this.#cause });
   }
 
   /** No more messages: END takes the next offset. */

@@ -120,6 +120,8 @@ class LengthPrefixEncoder extends CountedEncoder {
   readonly #bytes: number;
   readonly #little: boolean;
   readonly #adjustment: number;
+  /** Four bytes in network order that count the payload. */
+  readonly #usual: boolean;
 
   constructor(limits: FramingLimits, layout: Layout) {
     const { bytes, little, adjustment } = layout;
@@ -127,20 +129,23 @@ class LengthPrefixEncoder extends CountedEncoder {
     this.#bytes = bytes;
     this.#little = little;
     this.#adjustment = adjustment;
+    this.#usual = bytes === 4 && !little && adjustment === 0;
   }
 
   protected override putHead(out: Buffer, at: number, payloadBytes: number): number {
+    if (!this.#usual) return this.#putOther(out, at, payloadBytes);
+    out[at] = payloadBytes >>> 24;
+    out[at + 1] = payloadBytes >>> 16;
+    out[at + 2] = payloadBytes >>> 8;
+    out[at + 3] = payloadBytes;
+    return at + 4;
+  }
+
+  #putOther(out: Buffer, at: number, payloadBytes: number): number {
     const value = payloadBytes - this.#adjustment;
     if (value < 0)
       throw invalidMessage(`a message of ${payloadBytes} bytes, where the length field can tell no less than ${this.#adjustment}`);
     const bytes = this.#bytes;
-    if (bytes === 4 && !this.#little) {
-      out[at] = value >>> 24;
-      out[at + 1] = value >>> 16;
-      out[at + 2] = value >>> 8;
-      out[at + 3] = value;
-      return at + 4;
-    }
     for (let index = 0; index < bytes; index++) out[at + index] = value >>> (8 * (this.#little ? index : bytes - 1 - index));
     return at + bytes;
   }

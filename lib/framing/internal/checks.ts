@@ -36,15 +36,15 @@ export function messageLimit(limits: FramingLimits): number {
 
 /** Size of a message in bytes, after all checks that do not depend on the layout. @throws SessionError with blame caller. */
 export function payloadBytes(message: Payload, limit: number): number {
-  let bytes: number;
-  if (message instanceof Uint8Array) {
-    bytes = message.length;
-  } else if (typeof message === 'string') {
-    checkWellFormed(message);
-    bytes = Buffer.byteLength(message, 'utf8');
-  } else throw invalidMessage(`${shown(message)} was given where a Uint8Array or a string is sent`);
+  const bytes = message instanceof Uint8Array ? message.length : textBytes(message);
   if (bytes > limit) throw tooLargeToSend(bytes, limit);
   return bytes;
+}
+
+function textBytes(message: string): number {
+  if (typeof message !== 'string') throw invalidMessage(`${shown(message)} was given where a Uint8Array or a string is sent`);
+  checkWellFormed(message);
+  return Buffer.byteLength(message, 'utf8');
 }
 
 /** The bytes of a message; text is encoded, a Uint8Array is not copied. */

@@ -119,18 +119,14 @@ export abstract class CountedEncoder implements Encoder<Payload> {
   encode(message: Payload, out: ByteWriter): void {
     const bytes = payloadBytes(message, this.#limit);
     const most = this.#headBytes + bytes + 1;
-    if (most > MAX_RESERVE) {
-      this.#encodeLarge(message, bytes, out);
-      return;
-    }
+    if (most > MAX_RESERVE) return this.#encodeLarge(message, bytes, out);
     out.reserve(most);
-    const buffer = out.buffer;
-    let at = this.putHead(buffer, out.position, bytes);
+    const { buffer } = out;
+    const at = this.putHead(buffer, out.position, bytes);
     if (typeof message === 'string') buffer.write(message, at);
     else copyInto(buffer, message, at);
-    at += bytes;
-    if (this.#trailer !== NO_TRAILER) buffer[at++] = this.#trailer;
-    out.position = at;
+    out.position = at + bytes;
+    if (this.#trailer !== NO_TRAILER) out.byte(this.#trailer);
   }
 
   #encodeLarge(message: Payload, bytes: number, out: ByteWriter): void {
