@@ -11,7 +11,7 @@ import { Liveness } from './liveness.ts';
 import { Outbound } from './outbound.ts';
 import { judgePositions } from './resume.ts';
 import { type CoreInput, type CoreState, next } from './state.ts';
-import { closeError, knownCloseCode, unreadError } from './verdict.ts';
+import { closeError, knownCloseCode, sentTooLate, unreadError } from './verdict.ts';
 import { CloseCode, FIRST_IGNORABLE_FRAME, Frame, MAX_EARLY_DATA_BYTES, readU16, readU32, readU64 } from './wire.ts';
 
 export interface CoreLimits {
@@ -412,12 +412,7 @@ export class SessionCore<Message> implements FrameSink {
 
   /** @throws SessionError ERR_CLOSED, ERR_ENDED where nothing can be sent any more */
   assertWritable(): void {
-    if (this.#state === 'closed' || this.outbound.fin >= 0) throw this.#sentTooLate();
-  }
-
-  #sentTooLate(): SessionError {
-    if (this.#state !== 'closed') return new SessionError('ERR_ENDED', 'send() after end()');
-    return new SessionError('ERR_CLOSED', 'send() on a session that has ended', { cause: this.#cause });
+    if (this.#state === 'closed' || this.outbound.fin >= 0) throw sentTooLate(this.#state === 'closed', this.#cause);
   }
 
   /** No more messages: END takes the next offset. */

@@ -66,3 +66,9 @@ export function unreadError(bytes: number, confirmed: boolean): SessionError {
   if (confirmed) return new SessionError('ERR_UNREAD', `${bytes} bytes were not read`);
   return new SessionError('ERR_PEER_UNREAD', `neither end reads, here ${bytes} bytes are left`);
 }
+
+/** What send() says on a session that takes no more. */
+export function sentTooLate(closed: boolean, cause: SessionError | undefined): SessionError {
+  if (!closed) return new SessionError('ERR_ENDED', 'send() after end()');
+  return new SessionError('ERR_CLOSED', 'send() on a session that has ended', { cause });
+}
