@@ -1,18 +1,10 @@
 // Keys of a session (PROTOCOL.md §5): handshake bytes, TLS exporter, X25519 and psk go in; a SessionKeys that makes and checks MACs comes
 // out. Nothing in here is ever sent, logged or shown by util.inspect.
 
-import {
-  createHash,
-  createHmac,
-  createPublicKey,
-  diffieHellman,
-  generateKeyPairSync,
-  type KeyObject,
-  randomBytes,
-  timingSafeEqual,
-} from 'node:crypto';
+import { createPublicKey, diffieHellman, generateKeyPairSync, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
 import { MAC_BYTES, PUBLIC_KEY_BYTES } from '../core/wire.ts';
 import { SessionError } from '../errors.ts';
+import { add, beginHash, beginHmac, endHash, endHmac, HASH_BYTES } from './hmac.ts';
 import { parseSecret } from './secret.ts';
 
 /** What a MAC is for. Each flight or frame has its own label, so that no MAC can stand in for another. */
@@ -69,18 +61,24 @@ export class SessionKeys {
    * @returns 16 bytes.
    */
   mac(label: MacLabel, parts: readonly Uint8Array[], binding: Uint8Array | undefined): Buffer {
-    const at = serverLabels.has(label) ? this.#at + KEY_BYTES : this.#at;
-    const hmac = createHmac('sha256', this.#block.subarray(at, at + KEY_BYTES));
-    hmac.update(`outlast1 ${label}`, 'latin1');
-    for (const part of parts) hmac.update(part);
-    if (binding !== undefined) hmac.update(binding);
-    return hmac.digest().subarray(0, MAC_BYTES);
+    this.#make(label, parts, binding);
+    return Buffer.from(mac);
   }
 
-  /** Whether `mac` is the right one. Takes the same time wherever it differs. */
-  verify(label: MacLabel, parts: readonly Uint8Array[], binding: Uint8Array | undefined, mac: Uint8Array): boolean {
-    const expected = this.mac(label, parts, binding);
-    return mac.length === MAC_BYTES && timingSafeEqual(expected, mac);
+  /** Whether the given one is right. Takes the same time wherever it differs. */
+  verify(label: MacLabel, parts: readonly Uint8Array[], binding: Uint8Array | undefined, given: Uint8Array): boolean {
+    this.#make(label, parts, binding);
+    return given.length === MAC_BYTES && timingSafeEqual(mac, given);
+  }
+
+  /** Into `mac`, which the next one overwrites. */
+  #make(label: MacLabel, parts: readonly Uint8Array[], binding: Uint8Array | undefined): void {
+    const { key, text } = labels[label];
+    beginHmac(this.#block, this.#at + key);
+    add(text);
+    for (const part of parts) add(part);
+    if (binding !== undefined) add(binding);
+    endHmac(made, 0);
   }
 }
 
@@ -104,17 +102,35 @@ export function deriveKeys(inputs: KeyInputs): SessionKeys {
   if (inputs.exporter === undefined && inputs.shared === undefined) {
     throw new SessionError('ERR_INVALID_OPTION', 'session keys need a TLS exporter or X25519');
   }
-  const hash = createHash('sha256').update(inputs.openBytes);
-  const salt = hash.update(inputs.openedBytes.subarray(0, inputs.openedBytes.length - MAC_BYTES)).digest();
-  const extract = createHmac('sha256', salt);
-  for (const secret of [inputs.exporter, inputs.shared, inputs.psk]) {
-    const length = Buffer.alloc(2);
-    length.writeUInt16BE(secret?.length ?? 0);
-    extract.update(length);
-    if (secret !== undefined) extract.update(secret);
-  }
-  const root = extract.digest();
-  return SessionKeys.from(Buffer.concat([expand(root, 'outlast1 client'), expand(root, 'outlast1 server')]));
+  beginHash();
+  add(inputs.openBytes);
+  add(inputs.openedBytes.subarray(0, inputs.openedBytes.length - MAC_BYTES));
+  endHash(root, 0);
+  beginHmac(root, 0);
+  addSecret(inputs.exporter);
+  addSecret(inputs.shared);
+  addSecret(inputs.psk);
+  endHmac(root, 0);
+  expand(CLIENT_INFO, pair, 0);
+  expand(SERVER_INFO, pair, KEY_BYTES);
+  const keys = SessionKeys.from(pair);
+  root.fill(0);
+  pair.fill(0);
+  return keys;
+}
+
+function addSecret(secret: Buffer | undefined): void {
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(secret?.length ?? 0);
+  add(length);
+  if (secret !== undefined) add(secret);
+}
+
+/** HKDF-Expand (RFC 5869 §2.3) of `root` for one block. */
+function expand(info: Buffer, out: Buffer, at: number): void {
+  beginHmac(root, 0);
+  add(info);
+  endHmac(out, at);
 }
 
 /** A fresh X25519 key pair. */
@@ -221,11 +237,29 @@ const KEY_BYTES = 32;
 const MIN_PSK_BYTES = 16;
 /** Peer keys that one key pair remembers. */
 const AGREED_MOST = 256;
-const serverLabels: ReadonlySet<MacLabel> = new Set<MacLabel>(['opened', 'resumed', 'rejected']);
+
+interface Label {
+  /** Where its key stands in the pair. */
+  readonly key: number;
+  readonly text: Buffer;
+}
+const byClient = (name: MacLabel): Label => ({ key: 0, text: Buffer.from(`outlast1 ${name}`, 'latin1') });
+const byServer = (name: MacLabel): Label => ({ key: KEY_BYTES, text: Buffer.from(`outlast1 ${name}`, 'latin1') });
+const labels: Readonly<Record<MacLabel, Label>> = {
+  opened: byServer('opened'),
+  confirm: byClient('confirm'),
+  resume: byClient('resume'),
+  proof: byClient('proof'),
+  resumed: byServer('resumed'),
+  rejected: byServer('rejected'),
+};
+const CLIENT_INFO = Buffer.from('outlast1 client\x01', 'latin1');
+const SERVER_INFO = Buffer.from('outlast1 server\x01', 'latin1');
+
+// Where MACs and keys are worked out, one after the other.
+const made: Buffer = Buffer.alloc(HASH_BYTES);
+const mac: Buffer = made.subarray(0, MAC_BYTES);
+const root: Buffer = Buffer.alloc(HASH_BYTES);
+const pair: Buffer = Buffer.alloc(2 * KEY_BYTES);
 
 let nobody: SessionKeys | undefined;
-
-/** HKDF-Expand (RFC 5869 §2.3) for one block; by hand, since hkdfSync takes five times as long. */
-function expand(root: Buffer, info: string): Buffer {
-  return createHmac('sha256', root).update(`${info}\x01`, 'latin1').digest();
-}
