@@ -109,12 +109,11 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
 
   noticed(driver: SessionDriver<Message>): void {
     const { core } = driver;
-    const notice = core.drainNotice;
-    core.drainNotice = null;
-    if (core.supersededBy > core.generation)
+    const { drainNotice: notice, supersededBy } = core.incidents;
+    if (core.incidents.noticed) core.incidents.noticesSeen();
+    // One of a generation that was dialed here says nothing: its verdict is on its way.
+    if (supersededBy > core.generation)
       return this.#conclude(new SessionError('ERR_TAKEN_OVER', 'a newer circuit of another process was accepted'));
-    // Of a generation that was dialed here: its verdict is on its way.
-    core.supersededBy = -1;
     if (notice === null) return;
     driver.tellDraining({ deadlineMs: notice.deadlineMs, move: notice.move });
     if (!notice.move || this.#attempt !== null || driver.ended) return;

@@ -222,7 +222,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
     if (this.#consumer !== null && !this.#ended) this.#consumer.wake();
     core.inbound.own();
     if (!this.#flusher.hasRead(circuit)) this.touched();
-    if (core.peerClosed && this.#ended) this.#host.noticed(this);
+    if (core.incidents.peerClosed && this.#ended) this.#host.noticed(this);
     return reached;
   }
 
@@ -290,7 +290,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
       this.#tell(() => this.face.emit('drain'));
     }
     settleWaiters(this, 'flush', outbound.peerAcked);
-    if (core.drainNotice !== null || core.supersededBy >= 0) this.#host.noticed(this);
+    if (core.incidents.noticed) this.#host.noticed(this);
     if (core.inbound.ended && outbound.fin < 0) this.#endToo();
     // A listener, a handler or the host may have ended the session meanwhile.
     if (this.#ended) return;

@@ -313,7 +313,7 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
 
   /** The peer's CLOSE came behind the end: it knows, and nothing need be remembered. */
   noticed(driver: SessionDriver<Message>): void {
-    if (driver.ended && driver.core.peerClosed && driver.told === undefined) this.registry.tombstones.delete(driver.id);
+    if (driver.ended && driver.core.incidents.peerClosed && driver.told === undefined) this.registry.tombstones.delete(driver.id);
   }
 
   ended(driver: SessionDriver<Message>, cause: SessionError | undefined): void {
@@ -325,7 +325,7 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
     // Another process has it, or may have; or its client has: what its peer is told is not decided here.
     if (durable?.over === true || (durable?.kind === 'ticket' && cause?.code === 'ERR_EXPIRED')) return this.#events.ended(driver.id);
     // Who has read our end and told so need not ask; everybody else may come back and must learn how it ended.
-    if (!core.peerClosed || cause !== undefined) {
+    if (!core.incidents.peerClosed || cause !== undefined) {
       const { keys, bound, principal, opened } = entry;
       const { generation, instance } = core;
       const finals = core.positions();

@@ -4,7 +4,7 @@ import type { Loss } from './errors.ts';
 
 /** Empties the inbox: what was not handed out by now never will be. */
 export function lossOf<Message>(core: SessionCore<Message>): Loss {
-  const { inbound, outbound, finalsExact, framing, limits } = core;
+  const { inbound, outbound, incidents, framing, limits } = core;
   const held = outbound.unconfirmed(framing.decoder(limits));
   const undeliveredBytes = inbound.discarding ? inbound.discardedBytes : Math.max(0, inbound.dataEnd - inbound.endOffset);
   const undelivered = inbound.clear();
@@ -13,7 +13,7 @@ export function lossOf<Message>(core: SessionCore<Message>): Loss {
       return held.messages;
     },
     unconfirmedBytes: held.bytes,
-    exact: finalsExact,
+    exact: incidents.finalsExact,
     get undelivered() {
       return undelivered();
     },

@@ -7,6 +7,7 @@ import { Deadline, type Deadlines } from './deadlines.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import type { Positions } from './handshake.ts';
 import { Inbound } from './inbound.ts';
+import { Incidents, NO_INCIDENTS } from './incidents.ts';
 import { Liveness } from './liveness.ts';
 import { Outbound } from './outbound.ts';
 import { judgePositions } from './resume.ts';
@@ -39,9 +40,6 @@ export interface CoreTerms {
   readonly ticketBytes?: number;
 }
 
-/** This many protocol errors in a row, with no byte of progress between, end the session. */
-const FAULTS_MAX = 3;
-
 export class SessionCore<Message> implements FrameSink {
   readonly role: 'dial' | 'accept';
   readonly framing: Framing<Message>;
@@ -60,34 +58,16 @@ export class SessionCore<Message> implements FrameSink {
   circuit = 0;
 
   #state: CoreState = 'detached';
-  #cause: SessionError | undefined;
-  #fault: SessionError | null = null;
+  // None as long as nothing out of the ordinary has happened.
+  #met: Incidents | null = null;
   // None between frames while the session is idle.
   #reader: FrameReader | null = null;
   readonly #live: Liveness;
   // None while the session is idle and nothing is due.
   #due: Control<Message> | null = null;
   #credit = 0;
-  #faults = 0;
-  #faultProgress = -1;
   /** The socket of the current circuit holds no bytes of ours, so acked memory may be used again. Set by the shell before every input. */
   recyclable = false;
-
-  /** Of the CLOSE that ended the session, where it was the peer's. */
-  #peerCode: CloseCode | undefined;
-  /** The peer throws away what it has not consumed: nothing more will be acked. */
-  #peerDiscards = false;
-  #discardTold = false;
-
-  // -- what the shell is told
-  /** The peer's CLOSE has been read: nothing more will come, and the circuit may be ended. */
-  peerClosed = false;
-  /** A DRAIN came and has not been looked at. */
-  drainNotice: DrainNotice | null = null;
-  /** Generation named by SUPERSEDED; -1 when none came. */
-  supersededBy = -1;
-  /** The bytes acked are exact: the peer said so in a CLOSE or an authenticated final number. */
-  finalsExact = false;
 
   constructor(framing: Framing<Message>, terms: CoreTerms, limits: CoreLimits, holdExtraMs: number) {
     this.role = terms.role;
@@ -109,12 +89,17 @@ export class SessionCore<Message> implements FrameSink {
 
   /** Why the session ended; undefined after a clean end, and before any. */
   get cause(): SessionError | undefined {
-    return this.#cause;
+    return this.incidents.cause;
   }
 
   /** Why the circuit must go. The session stays. */
   get fault(): SessionError | null {
-    return this.#fault;
+    return this.incidents.fault;
+  }
+
+  /** What it has met so far beside its two streams. */
+  get incidents(): Readonly<Incidents> {
+    return this.#met ?? NO_INCIDENTS;
   }
 
   get deadlines(): Deadlines {
@@ -158,7 +143,7 @@ export class SessionCore<Message> implements FrameSink {
   circuitUp(theirs: Positions, told: Positions, from: number, now: number): void {
     this.#enter('circuitUp');
     this.circuit++;
-    this.#fault = null;
+    this.#met?.circuitUp();
     this.#reader = null;
     this.inbound.dropUncovered();
     const outbound = this.outbound;
@@ -171,8 +156,6 @@ export class SessionCore<Message> implements FrameSink {
     if (this.circuit > 1) this.#control.confirm = null;
     this.#control.ackDue = this.inbound.acked > told.acked;
     this.#control.closeDue = this.#state === 'finishing';
-    this.supersededBy = -1;
-    this.drainNotice = null;
     this.#live.circuitUp(now);
     this.#judgeDone();
   }
@@ -184,7 +167,7 @@ export class SessionCore<Message> implements FrameSink {
     const heard = orderly && this.#state === 'finishing' && this.closeCode !== CloseCode.CLEAN && !this.#control.closeDue;
     this.#enter('circuitLost');
     this.#frames.stop();
-    if (heard) return this.#end(this.#cause);
+    if (heard) return this.#end(this.cause);
     this.#live.detached(now + this.holdMs + this.#holdExtraMs);
   }
 
@@ -201,7 +184,7 @@ export class SessionCore<Message> implements FrameSink {
 
   /** The code that the session ended with, this side's or the peer's. */
   get closeCode(): CloseCode {
-    return this.#peerCode ?? this.#due?.closeCode ?? CloseCode.CLEAN;
+    return this.incidents.peerCode ?? this.#due?.closeCode ?? CloseCode.CLEAN;
   }
 
   /** A session fresh from a record waits for its first circuit here. */
@@ -239,7 +222,7 @@ export class SessionCore<Message> implements FrameSink {
     if (positions.acked > outbound.peerAcked && positions.acked <= outbound.sent) outbound.confirm(positions.acked, false, this.circuit);
     if (positions.limit > outbound.peerLimit) outbound.peerLimit = positions.limit;
     // Above `sent`: another process has gone on from where this one's record was. How much of it was this one's cannot be told.
-    if (exact && positions.acked <= outbound.sent) this.finalsExact = true;
+    if (exact && positions.acked <= outbound.sent) this.#incident.finalsExact = true;
   }
 
   /** Bare mode: the application is slow, and the socket must wait. A resumable circuit is never paused: that would hide its ACKs. */
@@ -269,6 +252,11 @@ export class SessionCore<Message> implements FrameSink {
     return this.#due;
   }
 
+  get #incident(): Incidents {
+    this.#met ??= new Incidents();
+    return this.#met;
+  }
+
   get #frames(): FrameReader {
     this.#reader ??= new FrameReader(this, this.#takesTickets ? this.ticketBytes : 0);
     return this.#reader;
@@ -295,12 +283,8 @@ export class SessionCore<Message> implements FrameSink {
   /** The circuit broke a rule. Three such circuits in a row, with no byte of progress between, end the session. */
   onFault(rule: string): void {
     this.#frames.stop();
-    this.#fault = new SessionError('ERR_PROTOCOL', rule);
-    if (this.#state === 'closed') return;
-    const progress = this.inbound.received + this.outbound.peerAcked;
-    this.#faults = progress === this.#faultProgress ? this.#faults + 1 : 1;
-    this.#faultProgress = progress;
-    if (this.#faults >= FAULTS_MAX) this.fail(CloseCode.PROTOCOL, this.#fault);
+    const fault = new SessionError('ERR_PROTOCOL', rule);
+    if (this.#incident.broken(fault, this.inbound.received + this.outbound.peerAcked)) this.fail(CloseCode.PROTOCOL, fault);
   }
 
   #frame(type: number, bytes: Buffer, start: number, length: number): string | null {
@@ -356,37 +340,38 @@ export class SessionCore<Message> implements FrameSink {
       return advances ? null : this.#charge();
     }
     if (type === Frame.DISCARD) {
-      this.#peerDiscards = true;
+      this.#incident.peerDiscards = true;
       return this.#charge();
     }
     if (this.role === 'accept') return 'F-6: SUPERSEDED from the dialing side';
-    this.supersededBy = offset;
+    this.#incident.supersededBy = offset;
     return null;
   }
 
   #onDrain(bytes: Buffer, start: number, length: number): string | null {
     if (this.role === 'accept') return 'F-6: DRAIN from the dialing side';
     if (length < 9) return `F-5: a DRAIN of ${length} bytes`;
-    this.drainNotice = readDrain(bytes, start, length);
+    this.#incident.drainNotice = readDrain(bytes, start, length);
     return this.#charge();
   }
 
   #onClose(bytes: Buffer, start: number, length: number): string | null {
     if (length < 2) return `F-5: a CLOSE of ${length} bytes`;
     const code = readU16(bytes, start);
-    this.peerClosed = true;
+    const incidents = this.#incident;
+    incidents.peerClosed = true;
     this.#frames.stop();
     if (this.#state === 'closed') return null;
     if (code !== CloseCode.CLEAN) {
-      this.finalsExact = true;
-      this.#peerCode = knownCloseCode(code);
+      incidents.finalsExact = true;
+      incidents.peerCode = knownCloseCode(code);
       this.#end(closeError(code, bytes.subarray(start + 2, start + length)));
       return null;
     }
     // Judge first: the ACK that makes this side done may stand right in front of the CLOSE.
     this.inbound.settle();
     this.#judgeDone();
-    if (this.#state === 'finishing') this.#end(this.#cause);
+    if (this.#state === 'finishing') this.#end(this.cause);
     else if (!this.#isClosed()) return 'C-3: CLOSE(0) before both ENDs were acked';
     return null;
   }
@@ -412,7 +397,7 @@ export class SessionCore<Message> implements FrameSink {
 
   /** @throws SessionError ERR_CLOSED, ERR_ENDED where nothing can be sent any more */
   assertWritable(): void {
-    if (this.#state === 'closed' || this.outbound.fin >= 0) throw sentTooLate(this.#state === 'closed', this.#cause);
+    if (this.#state === 'closed' || this.outbound.fin >= 0) throw sentTooLate(this.#state === 'closed', this.cause);
   }
 
   /** No more messages: END takes the next offset. */
@@ -451,8 +436,8 @@ export class SessionCore<Message> implements FrameSink {
       inbound.syncBelow = -1;
       this.#control.ackDue = true;
     }
-    if (inbound.discardedBytes > 0 && !this.#discardTold) {
-      this.#discardTold = true;
+    if (inbound.discardedBytes > 0 && !this.#incident.discardTold) {
+      this.#incident.discardTold = true;
       this.#control.discardDue = this.attached;
     }
     const error = inbound.streamError;
@@ -477,7 +462,7 @@ export class SessionCore<Message> implements FrameSink {
 
   /** close() does not wait any longer: a side that is done ends as it is, another one fails. */
   timeout(error: SessionError): void {
-    if (this.#state === 'finishing' || this.#state === 'lingering') this.#end(this.#cause);
+    if (this.#state === 'finishing' || this.#state === 'lingering') this.#end(this.cause);
     else this.fail(CloseCode.TIMEOUT, error);
   }
 
@@ -486,7 +471,7 @@ export class SessionCore<Message> implements FrameSink {
     if (finals !== undefined) this.applyFinals(finals, true);
     if (this.#state === 'closed') return;
     this.#judgeDone();
-    this.#end(this.#state === 'finishing' || this.#state === 'lingering' ? this.#cause : error);
+    this.#end(this.#state === 'finishing' || this.#state === 'lingering' ? this.cause : error);
   }
 
   // ---------------------------------------------------------------- time
@@ -502,9 +487,12 @@ export class SessionCore<Message> implements FrameSink {
     if (live.due(Deadline.LIVENESS, now)) {
       const verdict = live.liveness(now);
       if (verdict === 'ask') this.#control.pingDue = true;
-      else if (verdict !== null) this.#fault = verdict;
+      else if (verdict !== null) this.#incident.fault = verdict;
     }
-    if (live.due(Deadline.WRITE_STALL, now)) this.#fault = live.writeStall(queuedBytes, now) ?? this.#fault;
+    if (live.due(Deadline.WRITE_STALL, now)) {
+      const stalled = live.writeStall(queuedBytes, now);
+      if (stalled !== null) this.#incident.fault = stalled;
+    }
     if (live.due(Deadline.HOLD, now) && live.held(this.holdMs, now)) this.#expire();
   }
 
@@ -571,15 +559,15 @@ export class SessionCore<Message> implements FrameSink {
     if (this.#state !== 'attached' && this.#state !== 'detached') return;
     const { finAcked, fin } = this.outbound;
     const unread = this.inbound.discardedBytes > 0;
-    if (unread ? !finAcked && !(this.#peerDiscards && fin >= 0) : !finAcked || !this.inbound.ended) return;
+    if (unread ? !finAcked && !(this.incidents.peerDiscards && fin >= 0) : !finAcked || !this.inbound.ended) return;
     this.#control.close(unread ? CloseCode.UNREAD : CloseCode.CLEAN, this.#state === 'attached');
-    this.#cause = unread ? unreadError(this.inbound.discardedBytes, finAcked) : undefined;
-    if (this.role === 'accept') this.#end(this.#cause);
+    this.#incident.cause = unread ? unreadError(this.inbound.discardedBytes, finAcked) : undefined;
+    if (this.role === 'accept') this.#end(this.cause);
     else this.#enter('done');
   }
 
   #end(cause: SessionError | undefined): void {
-    this.#cause = cause;
+    this.#incident.cause = cause;
     this.#enter('ended');
     this.deadlines.clearAll();
   }

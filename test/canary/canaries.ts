@@ -199,9 +199,9 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: 'lib/core/session-core.ts',
-        find: code('    this.#fault = null;', '    this.#reader = null;'),
+        find: code('    this.#met?.circuitUp();', '    this.#reader = null;'),
         replace: code(
-          '    this.#fault = null;',
+          '    this.#met?.circuitUp();',
           '    this.#reader = null;',
           '    this.inbound.inbox.decoder = this.framing.decoder(this.limits);',
         ),
@@ -214,8 +214,8 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: 'lib/core/session-core.ts',
-        find: code('    this.#fault = null;', '    this.#reader = null;'),
-        replace: '    this.#fault = null;',
+        find: code('    this.#met?.circuitUp();', '    this.#reader = null;'),
+        replace: '    this.#met?.circuitUp();',
       },
       {
         file: 'lib/core/session-core.ts',

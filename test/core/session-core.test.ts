@@ -101,8 +101,8 @@ describe('session core, frames', () => {
     const drain = frame(0x07, Buffer.concat([Buffer.from([1, 0, 0, 0x27, 0x10, 0, 0, 0, 5]), Buffer.from('host:1')]));
     const dialing = attachedLines('dial');
     give(dialing, Buffer.concat([drain, superseded(9)]), 0);
-    expect(dialing.drainNotice).to.deep.equal({ move: true, deadlineMs: 10_000, spreadMs: 5, address: 'host:1' });
-    expect([dialing.supersededBy, dialing.fault]).to.deep.equal([9, null]);
+    expect(dialing.incidents.drainNotice).to.deep.equal({ move: true, deadlineMs: 10_000, spreadMs: 5, address: 'host:1' });
+    expect([dialing.incidents.supersededBy, dialing.fault]).to.deep.equal([9, null]);
     for (const bytes of [drain, superseded(9)]) {
       const accepting = attachedLines('accept');
       give(accepting, bytes, 0);
@@ -203,7 +203,12 @@ describe('session core, frames', () => {
       for (const role of ['dial', 'accept'] as const) {
         const core = attachedLines(role);
         give(core, Buffer.concat([close(code, 'because'), data(0, 'a\n')]), 0);
-        expect([core.state, core.cause?.code, core.peerClosed, core.finalsExact]).to.deep.equal(['closed', error, true, true]);
+        expect([core.state, core.cause?.code, core.incidents.peerClosed, core.incidents.finalsExact]).to.deep.equal([
+          'closed',
+          error,
+          true,
+          true,
+        ]);
         expect(core.cause?.message).to.include('because');
         expect(core.inbound.received).to.equal(0);
       }
@@ -299,9 +304,9 @@ describe('session core, acks', () => {
     written(core, 0);
     core.send('d', false);
     core.applyFinals({ ...FRESH, acked: 6, received: 6 }, false);
-    expect([core.outbound.peerAcked, core.finalsExact]).to.deep.equal([0, false]);
+    expect([core.outbound.peerAcked, core.incidents.finalsExact]).to.deep.equal([0, false]);
     core.applyFinals({ ...FRESH, acked: 4, received: 4, limit: WINDOW + 4 }, true);
-    expect([core.outbound.peerAcked, core.outbound.peerLimit, core.finalsExact]).to.deep.equal([4, WINDOW + 4, true]);
+    expect([core.outbound.peerAcked, core.outbound.peerLimit, core.incidents.finalsExact]).to.deep.equal([4, WINDOW + 4, true]);
     core.applyFinals({ ...FRESH, acked: 2, limit: 1 }, false);
     expect([core.outbound.peerAcked, core.outbound.peerLimit]).to.deep.equal([4, WINDOW + 4]);
   });
