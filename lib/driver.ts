@@ -11,7 +11,7 @@ import { report } from './diagnostics.ts';
 import type { Face, SessionHost } from './driver-host.ts';
 import type { Keeper } from './durable/keeper.ts';
 import { SessionError, withLoss } from './errors.ts';
-import { Flusher } from './flusher.ts';
+import { type Flushed, Flusher } from './flusher.ts';
 import { lossOf } from './loss.ts';
 import type { Settings } from './options.ts';
 import { Sleeper } from './runtime.ts';
@@ -20,7 +20,7 @@ import { endWaiters, NOBODY, settleWaiters, type WaitedFor, type Waiter, waitFor
 /** What still comes on a circuit that a newer one replaced is dropped. */
 const SUPERSEDED_LINGER_MS = 1000;
 
-export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Source<Message>, Holder, WaitedFor {
+export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Flushed<Message>, Source<Message>, Holder, WaitedFor {
   readonly core: SessionCore<Message>;
   readonly settings: Settings<Message>;
   waiters: readonly Waiter[] = NOBODY;
@@ -47,7 +47,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Sou
     this.settings = settings;
     this.#host = host;
     this.#budget = budget;
-    this.#flusher = new Flusher(core, settings, this);
+    this.#flusher = new Flusher(this);
   }
 
   get id(): string {

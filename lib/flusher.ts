@@ -13,10 +13,16 @@ const WRITE_BYTES = 32_768;
 /** As much as one write should carry: nothing is won by waiting for more. */
 const BLOCK_BYTES = 65_536;
 
+/** Whose bytes they are. */
+export interface Flushed<Message> {
+  readonly core: SessionCore<Message>;
+  readonly settings: Settings<Message>;
+  /** After every write: it may have made something due. */
+  touched(): void;
+}
+
 export class Flusher<Message> implements Coalesced, Flushable {
-  readonly #core: SessionCore<Message>;
-  readonly #settings: Settings<Message>;
-  readonly #owner: { touched(): void };
+  readonly #owner: Flushed<Message>;
   circuit: Circuit | null = null;
   /** A newer circuit is being tried: this one is not written to. */
   frozen = false;
@@ -27,11 +33,16 @@ export class Flusher<Message> implements Coalesced, Flushable {
   /** The coalescer has it. */
   #waiting = false;
 
-  /** @param owner is told after every write: it may have made something due */
-  constructor(core: SessionCore<Message>, settings: Settings<Message>, owner: { touched(): void }) {
-    this.#core = core;
-    this.#settings = settings;
+  constructor(owner: Flushed<Message>) {
     this.#owner = owner;
+  }
+
+  get #core(): SessionCore<Message> {
+    return this.#owner.core;
+  }
+
+  get #settings(): Settings<Message> {
+    return this.#owner.settings;
   }
 
   /** What is written now goes out soon: as long as no block is filled, sent() would do nothing for it. */

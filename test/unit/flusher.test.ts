@@ -43,7 +43,11 @@ describe('flusher', () => {
       limits: { socketBytes: ROOM },
       runtime: { now: () => 0 },
     };
-    flusher = new Flusher(core as unknown as SessionCore<Buffer>, settings as unknown as Settings<Buffer>, { touched: () => touched() });
+    flusher = new Flusher({
+      core: core as unknown as SessionCore<Buffer>,
+      settings: settings as unknown as Settings<Buffer>,
+      touched: () => touched(),
+    });
     flusher.circuit = circuit as unknown as Circuit;
   });
 
