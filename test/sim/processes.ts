@@ -154,7 +154,7 @@ function judge(world: World, pair: Pair, second: Second | null): void {
   const heir = second === null || second.over ? null : second.party;
   const cause = heir === null ? (second?.refusal ?? undefined) : heir.cause;
   const inherited = heir?.closed === true && heir.cause === undefined;
-  const lapsed = server === null && world.serverHost.now() - pair.openedMs >= 60_000;
+  const lapsed = server === null && world.serverHost.now() - pair.begunMs >= 60_000;
   if (!client.gone) {
     // Clean beside an heir: it had read everything as well, and its END was consumed. The oracle has seen to that.
     oracle.allow(client.name, client.cause, inherited || second?.over === true ? LOST : lapsed ? ['ERR_UNKNOWN_SESSION'] : [], true);

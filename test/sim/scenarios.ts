@@ -121,9 +121,7 @@ export function judge(world: World, pair: Pair, ends: Ends): void {
   const provisionalMs = Math.min(plan.holdMs, 60_000);
   // A session whose CONFIRM never arrived is forgotten after a minute; nobody at the server has seen it.
   const forgotten: SessionErrorCode[] =
-    server === null && !Number.isNaN(client.changedMs) && world.serverHost.now() - pair.openedMs >= provisionalMs
-      ? ['ERR_UNKNOWN_SESSION']
-      : [];
+    server === null && world.serverHost.now() - pair.begunMs >= provisionalMs ? ['ERR_UNKNOWN_SESSION'] : [];
   if (client.closed) oracle.allow(client.name, client.cause, [...(ends.client ?? []), ...forgotten], true);
   if (server?.closed === true) oracle.allow(server.name, server.cause, ends.server ?? [], true);
   if (server === null && client.closed && client.cause === undefined)

@@ -23,8 +23,8 @@ import { Witness } from './witness.ts';
 export interface Pair {
   readonly id: string;
   readonly number: number;
-  /** By the server's clock. */
-  readonly openedMs: number;
+  /** By the server's clock, when the client began: the server may have known, and lost it, long before the client heard. */
+  readonly begunMs: number;
   readonly up: Stream;
   readonly down: Stream;
   readonly client: Party;
@@ -129,6 +129,7 @@ export class World {
   async open(number: number): Promise<void> {
     this.opening++;
     const { signal } = this.giveUp;
+    const begunMs = this.serverHost.now();
     const session = await this.client.open({ retry: true, signal }).catch((error: unknown) => {
       if (!SessionError.is(error, 'ERR_ABORTED')) throw error;
     });
@@ -142,7 +143,7 @@ export class World {
     const options = this.partyOptions('client', this.clientHost, number, up, down);
     const client = new Party(`client ${number}`, session, options);
     client.onAttached = () => this.#attached();
-    const pair: Pair = { id: session.id, number, openedMs: this.serverHost.now(), up, down, client, server: null };
+    const pair: Pair = { id: session.id, number, begunMs, up, down, client, server: null };
     this.pairs.set(session.id, pair);
     this.onPair(pair);
     client.start();
