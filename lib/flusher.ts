@@ -12,6 +12,8 @@ const outgoing: Buffer[] = [];
 const WRITE_BYTES = 32_768;
 /** As much as one write should carry: nothing is won by waiting for more. */
 const BLOCK_BYTES = 65_536;
+/** Writes of one flush; then others have a turn. */
+const WRITES_MOST = 16;
 
 /** Whose bytes they are. */
 export interface Flushed<Message> {
@@ -89,7 +91,9 @@ export class Flusher<Message> implements Coalesced, Flushable {
     const { circuit } = this;
     if (circuit === null || this.frozen) return;
     const core = this.#core;
-    this.#write(circuit, this.#room(circuit), false);
+    // A kernel that took all at once has room for more: where much is to be sent, no event has to come between.
+    let writes = 1;
+    while (this.#write(circuit, this.#room(circuit), false) && this.#goesOn(circuit) && writes < WRITES_MOST) writes++;
     if (core.halfCloses) circuit.end();
     this.#owner.touched();
     if (core.wantsTransmit) this.schedule();
@@ -121,13 +125,21 @@ export class Flusher<Message> implements Coalesced, Flushable {
     return true;
   }
 
-  #write(circuit: Circuit, budget: number, full: boolean): void {
+  /** @returns whether something was written, and the kernel took all of it at once */
+  #write(circuit: Circuit, budget: number, full: boolean): boolean {
     const now = this.#settings.runtime.now();
-    if (this.#core.transmit(outgoing, budget, now, full) === 0) return;
+    if (this.#core.transmit(outgoing, budget, now, full) === 0) return false;
     circuit.write(outgoing);
     // Not by its length: that is a call into V8, and gives the memory away.
     while (outgoing.length > 0) outgoing.pop();
-    this.#core.queued(circuit.queuedBytes, now);
+    const { queuedBytes } = circuit;
+    this.#core.queued(queuedBytes, now);
+    return queuedBytes === 0;
+  }
+
+  /** There is enough for another write. To write may have ended this circuit, or frozen it: a duplex answers before write() returns. */
+  #goesOn(circuit: Circuit): boolean {
+    return this.#core.outbound.sendableBytes >= BLOCK_BYTES && circuit === this.circuit && !this.frozen;
   }
 
   #room(circuit: Circuit): number {

@@ -13,7 +13,13 @@ describe('flusher', () => {
   let queue: Flushable[];
   let flusher: Flusher<Buffer>;
   let circuit: { queuedBytes: number; written: number; write(buffers: Buffer[]): void };
-  let core: { wantsTransmit: boolean; fault: null; transmit(into: Buffer[]): number; queued(): void };
+  let core: {
+    wantsTransmit: boolean;
+    fault: null;
+    outbound: { sendableBytes: number };
+    transmit(into: Buffer[]): number;
+    queued(): void;
+  };
   let touched: () => void;
 
   beforeEach(() => {
@@ -29,6 +35,7 @@ describe('flusher', () => {
     core = {
       wantsTransmit: false,
       fault: null,
+      outbound: { sendableBytes: 0 },
       transmit(into) {
         if (!this.wantsTransmit) return 0;
         this.wantsTransmit = false;
@@ -91,6 +98,49 @@ describe('flusher', () => {
     flusher.circuit = null;
     say();
     expect(queue.length).to.equal(0);
+  });
+
+  describe('with more to send than one write may carry', () => {
+    beforeEach(() => {
+      core.outbound.sendableBytes = Number.MAX_SAFE_INTEGER;
+      core.transmit = (into) => into.push(Buffer.alloc(1));
+    });
+
+    it('writes on while the kernel takes all at once, and leaves turns for others', () => {
+      flusher.flush();
+      expect(circuit.written).to.equal(16);
+    });
+
+    it('writes until the kernel leaves something behind', () => {
+      circuit.write = function write(): void {
+        if (++this.written === 3) this.queuedBytes = 1;
+      };
+      flusher.flush();
+      expect(circuit.written).to.equal(3);
+    });
+
+    it('writes until what is left is not worth it', () => {
+      circuit.write = function write(): void {
+        if (++this.written === 3) core.outbound.sendableBytes = 65_535;
+      };
+      flusher.flush();
+      expect(circuit.written).to.equal(3);
+    });
+
+    it('writes no more once a write has taken the circuit away, or frozen it', () => {
+      circuit.write = function write(): void {
+        this.written++;
+        flusher.circuit = null;
+      };
+      flusher.flush();
+      flusher.circuit = circuit as unknown as Circuit;
+      circuit.write = function write(): void {
+        this.written++;
+        flusher.frozen = true;
+      };
+      flusher.flush();
+      expect(circuit.written).to.equal(2);
+    });
   });
 
   it('writes nothing from the queue while frozen, and goes on when asked again', () => {
