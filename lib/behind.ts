@@ -10,7 +10,7 @@ const TICKET_FRAME_BYTES = FRAME_HEADER_BYTES + TICKET_HEADER_BYTES;
 const BEHIND_RESUME_BYTES = MAX_EARLY_DATA_BYTES + MAC_FRAME_BYTES;
 
 export class Behind {
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Buffer = EMPTY;
   // Bytes of the ticket frame that comes first; 0: none does, or it is there.
   #ticketBytes = 0;
   #ticket: Buffer | undefined;
@@ -73,10 +73,13 @@ export class Behind {
 
   /** Looks for CONFIRM, which must come first; what stands behind it is the session's. @returns null until it is whole */
   confirm(chunk: Buffer): { readonly mac: Buffer; readonly rest: Buffer } | null {
-    this.#bytes = Buffer.concat([this.#bytes, chunk]);
-    const bytes = this.#bytes;
+    const bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
     if (!begins(bytes, 0, Frame.CONFIRM)) throw new SessionError('ERR_PROTOCOL', 'the first frame of a session is not CONFIRM (O-7)');
-    if (bytes.length < MAC_FRAME_BYTES) return null;
+    if (bytes.length < MAC_FRAME_BYTES) {
+      // Not a view: the chunk is its giver's.
+      this.#bytes = Buffer.from(bytes);
+      return null;
+    }
     return { mac: bytes.subarray(FRAME_HEADER_BYTES, MAC_FRAME_BYTES), rest: bytes.subarray(MAC_FRAME_BYTES) };
   }
 
@@ -98,3 +101,5 @@ function begins(bytes: Buffer, at: number, type: number): boolean {
   if (at < bytes.length && bytes[at] !== type) return false;
   return bytes.length - at < FRAME_HEADER_BYTES || bytes.readUIntBE(at + 1, 3) === MAC_BYTES;
 }
+
+const EMPTY = Buffer.alloc(0);

@@ -1,9 +1,9 @@
 // FlightReader: chunks of a fresh circuit in, one whole handshake flight out. Holds no more than the largest flight.
 import { flightLength } from './core/handshake.ts';
-import { FLIGHT_HEADER_BYTES, FlightAt, Kind, MAX_FLIGHT_BODY_BYTES, SESSION_ID_BYTES } from './core/wire.ts';
+import { FLIGHT_HEADER_BYTES, FlightAt, Kind, MAX_FLIGHT_BODY_BYTES, readU16, SESSION_ID_BYTES } from './core/wire.ts';
 
 export class FlightReader {
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Buffer = EMPTY;
   #length = 0;
   // A whole header has come, and the bytes still begin with it.
   #headed = false;
@@ -24,6 +24,11 @@ export class FlightReader {
    */
   push(chunk: Buffer, at: number): Buffer | null {
     let from = at;
+    if (this.#length === 0) {
+      // Who has the flight before this one keeps it.
+      this.#bytes = EMPTY;
+      from += this.#begin(chunk, at);
+    }
     for (;;) {
       const total = flightLength(this.#bytes, this.#length);
       if (total > 0 && this.#length === total) return this.#take(from);
@@ -39,8 +44,19 @@ export class FlightReader {
     }
   }
 
+  /** Takes all of a flight that lies whole in the chunk, as nearly all do: it need not be gathered. @returns its length */
+  #begin(chunk: Buffer, at: number): number {
+    const length = wholeLength(chunk, at);
+    if (length === 0) return 0;
+    this.#bytes = Buffer.allocUnsafe(length);
+    chunk.copy(this.#bytes, 0, at, at + length);
+    this.#length = length;
+    this.#headed = true;
+    return length;
+  }
+
   #take(end: number): Buffer {
-    const flight = Buffer.from(this.#bytes.subarray(0, this.#length));
+    const flight = this.#bytes.length === this.#length ? this.#bytes : this.#bytes.subarray(0, this.#length);
     this.end = end;
     this.#length = 0;
     return flight;
@@ -54,3 +70,13 @@ export class FlightReader {
     this.#bytes = grown;
   }
 }
+
+/** As the header at chunk[at] says; 0 where not all of it is there, or it says what no header may. */
+function wholeLength(chunk: Buffer, at: number): number {
+  if (chunk.length - at < FLIGHT_HEADER_BYTES) return 0;
+  const body = readU16(chunk, at + FlightAt.BODY_LENGTH);
+  const whole = FLIGHT_HEADER_BYTES + body;
+  return body > MAX_FLIGHT_BODY_BYTES || whole > chunk.length - at ? 0 : whole;
+}
+
+const EMPTY = Buffer.alloc(0);

@@ -100,7 +100,8 @@ export class Greeting<Message> implements CircuitOwner {
     if (bytes === null) return;
     this.#answered = bytes.length;
     const flight = decodeFlight(bytes);
-    const rest = Buffer.from(chunk.subarray(this.#reader.end));
+    const { end } = this.#reader;
+    const rest = end === chunk.length ? EMPTY : Buffer.from(chunk.subarray(end));
     if (flight.kind === Kind.OPEN) {
       if (rest.length > 0) throw new SessionError('ERR_PROTOCOL', 'bytes behind OPEN');
       this.#openBytes = bytes;

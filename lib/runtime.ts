@@ -192,7 +192,8 @@ function pooledRandomBytes(size: number): Buffer {
     randomPool = randomFillSync(Buffer.allocUnsafeSlow(Math.max(RANDOM_POOL_BYTES, size)));
     randomAt = 0;
   }
-  const bytes = Buffer.from(randomPool.subarray(randomAt, randomAt + size));
+  const bytes = Buffer.allocUnsafe(size);
+  randomPool.copy(bytes, 0, randomAt, randomAt + size);
   // Used randomness does not stay in memory.
   randomPool.fill(0, randomAt, randomAt + size);
   randomAt += size;

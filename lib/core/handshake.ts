@@ -4,7 +4,7 @@
 import { SessionError } from '../errors.ts';
 import { foreignBytes } from './foreign.ts';
 import { reasonBytes, safeText } from './text.ts';
-import { broken, encodeFields, Fields, hex, isKind, kindName, tagName, u8, u16, u32, u64 } from './tlv.ts';
+import { broken, Fields, FlightWriter, hex, isKind, kindName, tagName } from './tlv.ts';
 import {
   CloseCode,
   FLIGHT_HEADER_BYTES,
@@ -22,6 +22,7 @@ import {
   Tag,
   TLV_HEADER_BYTES,
   VERSION,
+  writeU32,
 } from './wire.ts';
 
 /** The five stream offsets that each side states when a session is resumed. */
@@ -147,62 +148,61 @@ export type Unsealed<F extends Flight> = Omit<F, 'kind' | 'mac'>;
 
 /** @throws SessionError ERR_INVALID_OPTION where a value does not fit its field or all together exceed 8,192 bytes. So do all encoders. */
 export function encodeOpen(flight: Unsealed<OpenFlight>): Buffer {
-  return encodeFields(Kind.OPEN, flight.node, NO_SESSION, [
-    [Tag.NONCE, flight.nonce],
-    [Tag.KEY_METHODS, u8(flight.keyMethods)],
-    [Tag.PUBLIC_KEY, flight.publicKey],
-    [Tag.FRAMING, Buffer.from(flight.framing, 'latin1')],
-    [Tag.WINDOW, u32(flight.window)],
-    [Tag.HEARTBEAT, u32(flight.heartbeatMs)],
-    [Tag.HOLD, u32(flight.holdMs)],
-    [Tag.CREDENTIALS, flight.credentials],
-    [Tag.METADATA, flight.metadata],
-    [Tag.MAX_VERSION, u8(flight.maxVersion)],
-    [Tag.TICKETS, flight.ticketBytes === 0 ? undefined : u32(flight.ticketBytes)],
-  ]);
+  return new FlightWriter(Kind.OPEN, flight.node, NO_SESSION)
+    .bytes(Tag.NONCE, flight.nonce)
+    .u8(Tag.KEY_METHODS, flight.keyMethods)
+    .bytes(Tag.PUBLIC_KEY, flight.publicKey)
+    .bytes(Tag.FRAMING, Buffer.from(flight.framing, 'latin1'))
+    .u32(Tag.WINDOW, flight.window)
+    .u32(Tag.HEARTBEAT, flight.heartbeatMs)
+    .u32(Tag.HOLD, flight.holdMs)
+    .bytes(Tag.CREDENTIALS, flight.credentials)
+    .bytes(Tag.METADATA, flight.metadata)
+    .u8(Tag.MAX_VERSION, flight.maxVersion)
+    .u32(Tag.TICKETS, unlessZero(flight.ticketBytes))
+    .end();
 }
 
 export function encodeOpened(flight: Unsealed<OpenedFlight>): Buffer {
-  return encodeFields(Kind.OPENED, flight.node, flight.sessionId, [
-    [Tag.NONCE, flight.nonce],
-    [Tag.KEY_METHODS, u8(flight.keyMethods)],
-    [Tag.PUBLIC_KEY, flight.publicKey],
-    [Tag.WINDOW, u32(flight.window)],
-    [Tag.HEARTBEAT, u32(flight.heartbeatMs)],
-    [Tag.HOLD, u32(flight.holdMs)],
-    [Tag.TICKETS, flight.ticketBytes === 0 ? undefined : u32(flight.ticketBytes)],
-    [Tag.MAC, EMPTY_MAC],
-  ]);
+  return new FlightWriter(Kind.OPENED, flight.node, flight.sessionId)
+    .bytes(Tag.NONCE, flight.nonce)
+    .u8(Tag.KEY_METHODS, flight.keyMethods)
+    .bytes(Tag.PUBLIC_KEY, flight.publicKey)
+    .u32(Tag.WINDOW, flight.window)
+    .u32(Tag.HEARTBEAT, flight.heartbeatMs)
+    .u32(Tag.HOLD, flight.holdMs)
+    .u32(Tag.TICKETS, unlessZero(flight.ticketBytes))
+    .bytes(Tag.MAC, EMPTY_MAC)
+    .end();
 }
 
 export function encodeResume(flight: Unsealed<ResumeFlight>): Buffer {
-  const follows = flight.ticketFollows;
-  return encodeFields(Kind.RESUME, flight.node, flight.sessionId, [
-    [Tag.NONCE, flight.nonce],
-    [Tag.CREDENTIALS, flight.credentials],
-    [Tag.MAX_VERSION, u8(flight.maxVersion)],
-    [Tag.GENERATION, u64(flight.generation)],
-    [Tag.INSTANCE, u64(flight.instance)],
-    [Tag.POSITIONS, positionBytes(flight.positions)],
-    [Tag.TICKET, flight.ticket],
-    [Tag.TICKET_FOLLOWS, follows && Buffer.concat([u32(follows.length), follows.digest])],
-    [Tag.MAC, EMPTY_MAC],
-  ]);
+  return writePositions(
+    new FlightWriter(Kind.RESUME, flight.node, flight.sessionId)
+      .bytes(Tag.NONCE, flight.nonce)
+      .bytes(Tag.CREDENTIALS, flight.credentials)
+      .u8(Tag.MAX_VERSION, flight.maxVersion)
+      .u64(Tag.GENERATION, flight.generation)
+      .u64(Tag.INSTANCE, flight.instance),
+    flight.positions,
+  )
+    .bytes(Tag.TICKET, flight.ticket)
+    .bytes(Tag.TICKET_FOLLOWS, flight.ticketFollows && noticeBytes(flight.ticketFollows))
+    .bytes(Tag.MAC, EMPTY_MAC)
+    .end();
 }
 
 export function encodeResumed(flight: Unsealed<ResumedFlight>): Buffer {
-  return encodeFields(Kind.RESUMED, flight.node, flight.sessionId, [
-    [Tag.NONCE, flight.nonce],
-    [Tag.HEARTBEAT, u32(flight.heartbeatMs)],
-    [Tag.HOLD, u32(flight.holdMs)],
-    [Tag.GENERATION, u64(flight.generation)],
-    [Tag.POSITIONS, positionBytes(flight.positions)],
-    [Tag.MAC, EMPTY_MAC],
-  ]);
+  const writer = new FlightWriter(Kind.RESUMED, flight.node, flight.sessionId)
+    .bytes(Tag.NONCE, flight.nonce)
+    .u32(Tag.HEARTBEAT, flight.heartbeatMs)
+    .u32(Tag.HOLD, flight.holdMs)
+    .u64(Tag.GENERATION, flight.generation);
+  return writePositions(writer, flight.positions).bytes(Tag.MAC, EMPTY_MAC).end();
 }
 
 export function encodeChallenge(flight: Unsealed<ChallengeFlight>): Buffer {
-  return encodeFields(Kind.CHALLENGE, 0, flight.sessionId, [[Tag.NONCE, flight.nonce]]);
+  return new FlightWriter(Kind.CHALLENGE, 0, flight.sessionId).bytes(Tag.NONCE, flight.nonce).end();
 }
 
 /**
@@ -210,20 +210,41 @@ export function encodeChallenge(flight: Unsealed<ChallengeFlight>): Buffer {
  * @param flightBytes Length of the flight this one answers. The reason is cut so that the answer is not longer: a server amplifies nothing.
  */
 export function encodeRejected(flight: Unsealed<RejectedFlight>, mac: boolean, flightBytes: number = Number.POSITIVE_INFINITY): Buffer {
-  const fields = (reason: Buffer): Array<[number, Uint8Array | undefined]> => [
-    [Tag.GENERATION, flight.generation === undefined ? undefined : u64(flight.generation)],
-    [Tag.POSITIONS, flight.positions === undefined ? undefined : positionBytes(flight.positions)],
-    [Tag.CODE, u16(flight.code)],
-    [Tag.RETRY_AFTER, flight.retryAfterMs === 0 ? undefined : u32(flight.retryAfterMs)],
-    [Tag.VERSIONS, flight.versions.length === 0 ? undefined : Buffer.from(flight.versions)],
-    [Tag.CAUSE, flight.cause === undefined ? undefined : u16(flight.cause)],
-    [Tag.REASON, reason.length === 0 ? undefined : reason],
-    [Tag.ADDRESS, flight.address === undefined ? undefined : Buffer.from(flight.address, 'latin1')],
-    [Tag.MAC, mac ? EMPTY_MAC : undefined],
-  ];
-  const bare = encodeFields(Kind.REJECTED, 0, flight.sessionId, fields(EMPTY));
+  const bare = rejected(flight, mac, EMPTY);
   const reason = reasonBytes(flight.reason, flightBytes - bare.length - TLV_HEADER_BYTES);
-  return reason.length === 0 ? bare : encodeFields(Kind.REJECTED, 0, flight.sessionId, fields(reason));
+  return reason.length === 0 ? bare : rejected(flight, mac, reason);
+}
+
+function rejected(flight: Unsealed<RejectedFlight>, mac: boolean, reason: Buffer): Buffer {
+  const { sessionId, generation, positions, versions, address } = flight;
+  const writer = new FlightWriter(Kind.REJECTED, 0, sessionId);
+  if (generation !== undefined) writer.u64(Tag.GENERATION, generation);
+  if (positions !== undefined) writePositions(writer, positions);
+  return writer
+    .u16(Tag.CODE, flight.code)
+    .u32(Tag.RETRY_AFTER, unlessZero(flight.retryAfterMs))
+    .bytes(Tag.VERSIONS, versions.length === 0 ? undefined : Buffer.from(versions))
+    .u16(Tag.CAUSE, flight.cause)
+    .bytes(Tag.REASON, reason.length === 0 ? undefined : reason)
+    .bytes(Tag.ADDRESS, address === undefined ? undefined : Buffer.from(address, 'latin1'))
+    .bytes(Tag.MAC, mac ? EMPTY_MAC : undefined)
+    .end();
+}
+
+function writePositions(writer: FlightWriter, { received, acked, limit, base, sent }: Positions): FlightWriter {
+  return writer.u64(Tag.POSITIONS, received, acked, limit, base, sent);
+}
+
+function noticeBytes({ length, digest }: TicketNotice): Buffer {
+  const bytes = Buffer.alloc(4 + digest.length);
+  writeU32(bytes, 0, length);
+  bytes.set(digest, 4);
+  return bytes;
+}
+
+/** 0 is said by leaving it out. */
+function unlessZero(value: number): number | undefined {
+  return value === 0 ? undefined : value;
 }
 
 /** The bytes a flight's own MAC covers: all but the 16 of the mac at its end. Only for flights that carry one. A view. */
@@ -268,7 +289,7 @@ export function decodeFlight(bytes: Buffer): Flight {
   const kind = bytes[FlightAt.KIND] as Kind;
   const node = bytes[FlightAt.NODE] as number;
   const sessionId = bytes.subarray(FlightAt.SESSION_ID, FlightAt.SESSION_ID + SESSION_ID_BYTES);
-  const named = sessionId.some((byte) => byte !== 0);
+  const named = !sessionId.equals(NO_SESSION);
   if (kind === Kind.OPEN ? named : !named && kind !== Kind.REJECTED) {
     throw broken('H-6', `session id ${named ? 'set' : 'zero'} in ${kindName(kind)}`);
   }
@@ -423,7 +444,9 @@ function offeredMethods(fields: Fields): number {
 }
 
 function framingName(bytes: Buffer): string {
-  if (bytes.some((byte) => byte < 0x20 || byte > 0x7e)) throw broken('H-15', 'framing name with other than printable ASCII characters');
+  for (const byte of bytes) {
+    if (byte < 0x20 || byte > 0x7e) throw broken('H-15', 'framing name with other than printable ASCII characters');
+  }
   return bytes.toString('latin1');
 }
 
@@ -460,9 +483,4 @@ function readPositions(fields: Fields): Positions {
     throw broken('H-19', `positions ${received}, ${acked}, ${limit}, ${base}, ${sent} contradict each other`);
   }
   return positions;
-}
-
-function positionBytes(positions: Positions): Buffer {
-  const { received, acked, limit, base, sent } = positions;
-  return Buffer.concat([u64(received), u64(acked), u64(limit), u64(base), u64(sent)]);
 }

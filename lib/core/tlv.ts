@@ -32,50 +32,97 @@ import {
   writeU64,
 } from './wire.ts';
 
-/** A whole flight: header, then each value that is there under its tag. @throws SessionError ERR_INVALID_OPTION where one does not fit. */
-export function encodeFields(
-  kind: Kind,
-  node: number,
-  sessionId: Buffer,
-  values: ReadonlyArray<readonly [number, Uint8Array | undefined]>,
-): Buffer {
-  if (sessionId.length !== SESSION_ID_BYTES) throw misused(`a session id has ${SESSION_ID_BYTES} bytes, not ${sessionId.length}`);
-  let body = 0;
-  for (const [tag, value] of values) {
-    if (value === undefined) continue;
-    const field = layouts.get(kind)?.find((candidate) => candidate.tag === tag) as Field;
-    if (value.length < field.least || value.length > field.most) {
-      throw misused(`${tagName(tag)} of ${value.length} bytes in ${kindName(kind)}, where ${field.least} to ${field.most} fit`);
+/**
+ * Writes one flight: its header, then each value under its tag, in the order of the table; one that is undefined is left out. One flight
+ * at a time. @throws SessionError ERR_INVALID_OPTION where a value does not fit
+ */
+export class FlightWriter {
+  readonly #kind: Kind;
+  readonly #layout: Layout;
+  #at: number = FLIGHT_HEADER_BYTES;
+
+  constructor(kind: Kind, node: number, sessionId: Buffer) {
+    if (sessionId.length !== SESSION_ID_BYTES) throw misused(`a session id has ${SESSION_ID_BYTES} bytes, not ${sessionId.length}`);
+    this.#kind = kind;
+    this.#layout = layouts.get(kind) as Layout;
+    draft.set(MAGIC, 0);
+    draft[FlightAt.VERSION] = VERSION;
+    draft[FlightAt.KIND] = kind;
+    draft[FlightAt.NODE] = within(node, 0xff);
+    draft.set(sessionId, FlightAt.SESSION_ID);
+  }
+
+  bytes(tag: number, value: Uint8Array | undefined): this {
+    if (value !== undefined) draft.set(value, this.#field(tag, value.length));
+    return this;
+  }
+
+  u8(tag: number, value: number): this {
+    draft[this.#field(tag, 1)] = within(value, 0xff);
+    return this;
+  }
+
+  u16(tag: number, value: number | undefined): this {
+    if (value !== undefined) writeU16(draft, this.#field(tag, 2), within(value, 0xffff));
+    return this;
+  }
+
+  u32(tag: number, value: number | undefined): this {
+    if (value !== undefined) writeU32(draft, this.#field(tag, 4), within(value, 0xffff_ffff));
+    return this;
+  }
+
+  /** Any number of them, in one value. */
+  u64(tag: number, ...values: readonly number[]): this {
+    let at = this.#field(tag, 8 * values.length);
+    for (const value of values) {
+      if (value > Number.MAX_SAFE_INTEGER) throw new SessionError('ERR_EXHAUSTED', `${value} does not fit the wire`);
+      writeU64(draft, at, within(value, Number.MAX_SAFE_INTEGER));
+      at += 8;
     }
-    body += TLV_HEADER_BYTES + value.length;
+    return this;
   }
-  if (body > MAX_FLIGHT_BODY_BYTES) throw misused(`${kindName(kind)} would have ${body} bytes, where ${MAX_FLIGHT_BODY_BYTES} fit`);
-  const bytes = Buffer.alloc(FLIGHT_HEADER_BYTES + body);
-  bytes.set(MAGIC, 0);
-  bytes[FlightAt.VERSION] = VERSION;
-  bytes[FlightAt.KIND] = kind;
-  bytes.set(u8(node), FlightAt.NODE);
-  bytes.set(sessionId, FlightAt.SESSION_ID);
-  writeU16(bytes, FlightAt.BODY_LENGTH, body);
-  let at = FLIGHT_HEADER_BYTES;
-  for (const [tag, value] of values) {
-    if (value === undefined) continue;
-    bytes[at] = tag;
-    writeU16(bytes, at + 1, value.length);
-    bytes.set(value, at + TLV_HEADER_BYTES);
-    at += TLV_HEADER_BYTES + value.length;
+
+  end(): Buffer {
+    const length = this.#at;
+    writeU16(draft, FlightAt.BODY_LENGTH, length - FLIGHT_HEADER_BYTES);
+    const flight = Buffer.allocUnsafe(length);
+    draft.copy(flight, 0, 0, length);
+    // There may have been credentials in it; and the reserved byte of the next is 0.
+    draft.fill(0, 0, length);
+    return flight;
   }
-  return bytes;
+
+  /** @returns where the value goes */
+  #field(tag: number, length: number): number {
+    const { least, most } = this.#layout.fields.get(tag) as Field;
+    if (length < least || length > most)
+      throw misused(`${tagName(tag)} of ${length} bytes in ${kindName(this.#kind)}, where ${least} to ${most} fit`);
+    const start = this.#at + TLV_HEADER_BYTES;
+    const body = start + length - FLIGHT_HEADER_BYTES;
+    if (body > MAX_FLIGHT_BODY_BYTES)
+      throw misused(`${kindName(this.#kind)} would have ${body} bytes or more, where ${MAX_FLIGHT_BODY_BYTES} fit`);
+    draft[this.#at] = tag;
+    writeU16(draft, this.#at + 1, length);
+    this.#at = start + length;
+    return start;
+  }
 }
+
+const draft: Buffer = Buffer.alloc(FLIGHT_HEADER_BYTES + MAX_FLIGHT_BODY_BYTES);
 
 /** The TLVs of one flight, checked against its layout; then read by tag. */
 export class Fields {
   readonly kind: Kind;
-  readonly #values: Map<number, Buffer> = new Map();
+  readonly #bytes: Buffer;
+  // What stands in the flight, in its order: tags, and where their values start.
+  readonly #tags: number[] = [];
+  readonly #starts: number[] = [];
 
   constructor(bytes: Buffer, kind: Kind) {
     this.kind = kind;
-    const layout = layouts.get(kind) as readonly Field[];
+    this.#bytes = bytes;
+    const { fields, required } = layouts.get(kind) as Layout;
     let last = -1;
     for (let at = FLIGHT_HEADER_BYTES; at < bytes.length; ) {
       if (last === Tag.MAC) throw broken('H-9', `bytes behind the mac of ${kindName(kind)}`);
@@ -84,50 +131,56 @@ export class Fields {
       if (end > bytes.length) throw broken('H-7', `a TLV of ${kindName(kind)} reaches beyond its body`);
       const tag = bytes[at] as number;
       if (tag <= last && tag !== Tag.MAC) throw broken('H-8', `tag 0x${hex(tag)} behind 0x${hex(last)} in ${kindName(kind)}`);
-      const field = layout.find((candidate) => candidate.tag === tag);
+      const field = fields.get(tag);
       if (field === undefined && tag < FIRST_IGNORABLE_TAG) throw misplaced(tag, kind);
       if (field !== undefined) {
         const length = end - start;
         if (length < field.least || length > field.most) throw broken('H-11', `${tagName(tag)} of ${length} bytes in ${kindName(kind)}`);
-        this.#values.set(tag, bytes.subarray(start, end));
+        this.#tags.push(tag);
+        this.#starts.push(start);
       }
       last = tag;
       at = end;
     }
-    for (const field of layout) {
-      if (field.required && !this.#values.has(field.tag)) throw broken('H-12', `${kindName(kind)} without ${tagName(field.tag)}`);
-    }
+    for (const tag of required) if (!this.has(tag)) throw broken('H-12', `${kindName(kind)} without ${tagName(tag)}`);
   }
 
   has(tag: number): boolean {
-    return this.#values.has(tag);
+    return this.#tags.includes(tag);
   }
 
+  /** A view of the value. */
   optional(tag: number): Buffer | undefined {
-    return this.#values.get(tag);
+    return this.has(tag) ? this.bytes(tag) : undefined;
   }
 
-  /** Only for required tags and those that has() has confirmed. */
+  // The others are only for required tags and those that has() has confirmed.
+
   bytes(tag: number): Buffer {
-    return this.#values.get(tag) as Buffer;
+    const start = this.#start(tag);
+    return this.#bytes.subarray(start, start + readU16(this.#bytes, start - 2));
   }
 
   u8(tag: number): number {
-    return this.bytes(tag)[0] as number;
+    return this.#bytes[this.#start(tag)] as number;
   }
 
   u16(tag: number): number {
-    return readU16(this.bytes(tag), 0);
+    return readU16(this.#bytes, this.#start(tag));
   }
 
   u32(tag: number): number {
-    return readU32(this.bytes(tag), 0);
+    return readU32(this.#bytes, this.#start(tag));
   }
 
   u64(tag: number, at: number = 0): number {
-    const value = readU64(this.bytes(tag), at);
+    const value = readU64(this.#bytes, this.#start(tag) + at);
     if (value < 0) throw broken('H-13', `${tagName(tag)} above 2^53-1`);
     return value;
+  }
+
+  #start(tag: number): number {
+    return this.#starts[this.#tags.indexOf(tag)] as number;
   }
 }
 
@@ -143,6 +196,12 @@ interface Field {
   readonly least: number;
   readonly most: number;
   readonly required: boolean;
+}
+
+interface Layout {
+  readonly fields: ReadonlyMap<number, Field>;
+  /** Tags that must be there. */
+  readonly required: readonly number[];
 }
 
 const must = (tag: number, least: number, most: number = least): Field => ({ tag, least, most, required: true });
@@ -166,16 +225,21 @@ const ticketFollows = may(Tag.TICKET_FOLLOWS, TICKET_NOTICE_BYTES);
 const tickets = may(Tag.TICKETS, 4);
 const mac = must(Tag.MAC, MAC_BYTES);
 
+function layout(...fields: readonly Field[]): Layout {
+  const required = fields.filter((field) => field.required).map((field) => field.tag);
+  return { fields: new Map(fields.map((field) => [field.tag, field])), required };
+}
+
 // The table of PROTOCOL.md §3: which TLV stands in which flight, and how long its value is.
-const layouts: ReadonlyMap<number, readonly Field[]> = new Map<number, readonly Field[]>([
-  [Kind.OPEN, [nonce, keyMethods, publicKey, framing, window, heartbeat, hold, credentials, metadata, highestVersion, tickets]],
-  [Kind.OPENED, [nonce, keyMethods, publicKey, window, heartbeat, hold, tickets, mac]],
-  [Kind.RESUME, [nonce, credentials, highestVersion, generation, instance, positions, ticket, ticketFollows, mac]],
-  [Kind.RESUMED, [nonce, heartbeat, hold, generation, positions, mac]],
-  [Kind.CHALLENGE, [must(Tag.NONCE, CHALLENGE_BYTES)]],
+const layouts: ReadonlyMap<number, Layout> = new Map<number, Layout>([
+  [Kind.OPEN, layout(nonce, keyMethods, publicKey, framing, window, heartbeat, hold, credentials, metadata, highestVersion, tickets)],
+  [Kind.OPENED, layout(nonce, keyMethods, publicKey, window, heartbeat, hold, tickets, mac)],
+  [Kind.RESUME, layout(nonce, credentials, highestVersion, generation, instance, positions, ticket, ticketFollows, mac)],
+  [Kind.RESUMED, layout(nonce, heartbeat, hold, generation, positions, mac)],
+  [Kind.CHALLENGE, layout(must(Tag.NONCE, CHALLENGE_BYTES))],
   [
     Kind.REJECTED,
-    [
+    layout(
       may(Tag.GENERATION, 8),
       may(Tag.POSITIONS, POSITIONS_BYTES),
       must(Tag.CODE, 2),
@@ -185,36 +249,11 @@ const layouts: ReadonlyMap<number, readonly Field[]> = new Map<number, readonly 
       may(Tag.REASON, 0, MAX_REASON_BYTES),
       may(Tag.ADDRESS, 1, MAX_ADDRESS_BYTES),
       may(Tag.MAC, MAC_BYTES),
-    ],
+    ),
   ],
 ]);
 
 const knownTags: ReadonlySet<number> = new Set(Object.values(Tag));
-
-// -- values
-
-export function u8(value: number): Buffer {
-  return Buffer.of(within(value, 0xff));
-}
-
-export function u16(value: number): Buffer {
-  const bytes = Buffer.alloc(2);
-  writeU16(bytes, 0, within(value, 0xffff));
-  return bytes;
-}
-
-export function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  writeU32(bytes, 0, within(value, 0xffff_ffff));
-  return bytes;
-}
-
-export function u64(value: number): Buffer {
-  if (value > Number.MAX_SAFE_INTEGER) throw new SessionError('ERR_EXHAUSTED', `${value} does not fit the wire`);
-  const bytes = Buffer.alloc(8);
-  writeU64(bytes, 0, within(value, Number.MAX_SAFE_INTEGER));
-  return bytes;
-}
 
 function within(value: number, most: number): number {
   if (!Number.isInteger(value) || value < 0 || value > most) throw misused(`${value} is not an integer from 0 to ${most}`);

@@ -120,9 +120,8 @@ export function deriveKeys(inputs: KeyInputs): SessionKeys {
 }
 
 function addSecret(secret: Buffer | undefined): void {
-  const length = Buffer.alloc(2);
-  length.writeUInt16BE(secret?.length ?? 0);
-  add(length);
+  secretLength.writeUInt16BE(secret?.length ?? 0);
+  add(secretLength);
   if (secret !== undefined) add(secret);
 }
 
@@ -259,6 +258,7 @@ const SERVER_INFO = Buffer.from('outlast1 server\x01', 'latin1');
 // Where MACs and keys are worked out, one after the other.
 const made: Buffer = Buffer.alloc(HASH_BYTES);
 const mac: Buffer = made.subarray(0, MAC_BYTES);
+const secretLength: Buffer = Buffer.alloc(2);
 const root: Buffer = Buffer.alloc(HASH_BYTES);
 const pair: Buffer = Buffer.alloc(2 * KEY_BYTES);
 

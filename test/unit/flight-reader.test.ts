@@ -55,6 +55,7 @@ describe('flight reader', () => {
     const reader = new FlightReader();
     const first = reader.push(flight(10), 0);
     reader.push(flight(10, 0x02), 0);
+    for (const byte of flight(5, 0x02)) reader.push(Buffer.of(byte), 0);
     expect(first?.equals(flight(10))).to.equal(true);
   });
 
