@@ -42,14 +42,16 @@ export class Control<Message> {
   confirm: Buffer | null = null;
   ackDue = false;
   pingDue = false;
-  /** Token to send back; the newest PING is answered for all. */
-  pong: Buffer | null = null;
+  pongDue = false;
   syncDue = false;
   discardDue = false;
   drain: DrainNotice | null = null;
   closeDue = false;
   closeCode: CloseCode = CloseCode.CLEAN;
   closeReason = '';
+  // Eight bytes to send back; the newest PING is answered for all. Two numbers: a Buffer for each heartbeat would be most of its garbage.
+  #pongHigh = 0;
+  #pongLow = 0;
 
   constructor(inbound: Inbound<Message>, outbound: Outbound<Message>, live: Liveness) {
     this.#inbound = inbound;
@@ -59,7 +61,7 @@ export class Control<Message> {
 
   get due(): boolean {
     if (this.ackDue || this.pingDue || this.syncDue || this.discardDue || this.closeDue) return true;
-    return this.pong !== null || this.drain !== null || this.confirm !== null;
+    return this.pongDue || this.drain !== null || this.confirm !== null;
   }
 
   /** Nothing is due, and nothing is to be remembered: a fresh one says the same. */
@@ -67,11 +69,18 @@ export class Control<Message> {
     return this.closeCode === CloseCode.CLEAN && !this.due;
   }
 
+  /** A PING came; its token is bytes[at, at + 8). */
+  pinged(bytes: Buffer, at: number): void {
+    this.pongDue = true;
+    this.#pongHigh = readU32(bytes, at);
+    this.#pongLow = readU32(bytes, at + 4);
+  }
+
   /** Settles what goes into the head of a write. @param news DATA or an ACK is in the write @returns its bytes, without an ACK */
   headFor(news: boolean): number {
     if (this.#live.tripDue && (news || this.syncDue)) this.pingDue = true;
     let bytes = this.confirm === null ? 0 : CONFIRM_FRAME_BYTES;
-    if (this.pong !== null) bytes += SHORT_FRAME_BYTES;
+    if (this.pongDue) bytes += SHORT_FRAME_BYTES;
     if (this.pingDue) bytes += SHORT_FRAME_BYTES;
     if (this.discardDue) bytes += SHORT_FRAME_BYTES;
     return this.syncDue ? bytes + SHORT_FRAME_BYTES : bytes;
@@ -82,7 +91,12 @@ export class Control<Message> {
     const head = Buffer.allocUnsafe(headBytes + (withAck ? ACK_FRAME_BYTES : 0));
     let at = 0;
     if (this.confirm !== null) at = putBytesFrame(head, at, Frame.CONFIRM, this.confirm);
-    if (this.pong !== null) at = putBytesFrame(head, at, Frame.PONG, this.pong);
+    if (this.pongDue) {
+      at = putFrameHeader(head, at, Frame.PONG, 8);
+      writeU32(head, at, this.#pongHigh);
+      writeU32(head, at + 4, this.#pongLow);
+      at += 8;
+    }
     if (this.pingDue) {
       at = putFrameHeader(head, at, Frame.PING, 8);
       writeU64(head, at, this.#live.ping(now));
@@ -99,7 +113,7 @@ export class Control<Message> {
       this.ackWritten();
     }
     this.confirm = null;
-    this.pong = null;
+    this.pongDue = false;
     this.pingDue = false;
     this.syncDue = false;
     this.discardDue = false;
@@ -135,7 +149,7 @@ export class Control<Message> {
 
   /** A new circuit begins: what was due on the old one is due no more. */
   reset(): void {
-    this.pong = null;
+    this.pongDue = false;
     this.pingDue = false;
     this.syncDue = this.#outbound.syncWanted >= 0;
     this.discardDue = this.#inbound.discardedBytes > 0;

@@ -298,7 +298,7 @@ export class SessionCore<Message> implements FrameSink {
         return length === 8 ? this.#onOffset(type, readU64(bytes, start)) : `F-5: a frame of type ${type} with ${length} bytes`;
       case Frame.PING:
         if (length !== 8) return `F-5: a PING of ${length} bytes`;
-        this.#control.pong = Buffer.from(bytes.subarray(start, start + 8));
+        this.#control.pinged(bytes, start);
         return this.#charge();
       case Frame.PONG:
         if (length !== 8) return `F-5: a PONG of ${length} bytes`;
