@@ -1,6 +1,5 @@
 // Adoption: how a session that was elsewhere begins to live in this process: a core rebuilt from its snapshot, tied to what keeps it,
 // registered and announced, detached until the circuit that asked has it. And what its record says of who it is, both ways.
-import type { Budget } from './budget.ts';
 import type { CircuitInfo } from './circuit.ts';
 import { SessionCore } from './core/session-core.ts';
 import { restore, type Snapshot } from './core/snapshot.ts';
@@ -16,7 +15,6 @@ import { Session } from './session.ts';
 export interface AdoptionOptions<Message> {
   readonly settings: Settings<Message>;
   readonly registry: Registry<Message>;
-  readonly budget: Budget;
   readonly host: SessionHost<SessionDriver<Message>>;
   /** Names of the listeners of this server. */
   readonly listeners: ReadonlySet<string>;
@@ -37,7 +35,7 @@ export interface Adoptee<Message> {
 
 /** @throws SessionError ERR_FRAMING_MISMATCH, and ERR_APPLICATION for a resumeFrom() that gives no cursor */
 export async function adopt<Message>(options: AdoptionOptions<Message>, adoptee: Adoptee<Message>): Promise<Live<Message>> {
-  const { settings, registry, budget, host, listeners, resumeFrom, opened } = options;
+  const { settings, registry, host, listeners, resumeFrom, opened } = options;
   const { identity, snapshot, data, circuit, ticketBytes, tie } = adoptee;
   const { id, principal, metadata } = identity;
   if (identity.framing !== settings.framing.name)
@@ -49,7 +47,7 @@ export async function adopt<Message>(options: AdoptionOptions<Message>, adoptee:
   const core = new SessionCore(settings.framing, { role: 'accept', ...snapshot, ticketBytes }, settings.coreLimits, 0);
   restore(core, snapshot);
   if (resumeFrom !== undefined) core.inbound.passOver = cursorOf(await resumeFrom({ id, principal, metadata, data }));
-  const driver = new SessionDriver(core, settings, host, budget);
+  const driver = new SessionDriver(core, settings, host);
   const session = new Session(driver, { id, principal, metadata, restored: true });
   tie(driver);
   const entry = { session, driver, ...knownOf(identity, circuit, listeners), takeoversMs: NEVER };

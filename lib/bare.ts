@@ -1,5 +1,4 @@
 // Bare sessions: a framing over one connection, for peers that do not speak the session protocol. No handshake, no resume.
-import type { Budget } from './budget.ts';
 import type { Circuit } from './circuit.ts';
 import { BareCore } from './core/bare-core.ts';
 import { SessionDriver } from './driver.ts';
@@ -13,14 +12,9 @@ export interface BareSession<Message> {
 }
 
 /** @param onEnd the session is over */
-export function bareSession<Message>(
-  circuit: Circuit,
-  settings: Settings<Message>,
-  budget: Budget,
-  onEnd: () => void,
-): BareSession<Message> {
+export function bareSession<Message>(circuit: Circuit, settings: Settings<Message>, onEnd: () => void): BareSession<Message> {
   const core = new BareCore(settings.framing, settings.coreLimits, settings.window);
-  const driver = new SessionDriver(core, settings, { detached: nothing, noticed: nothing, ended: onEnd }, budget);
+  const driver = new SessionDriver(core, settings, { detached: nothing, noticed: nothing, ended: onEnd });
   const id = settings.runtime.randomBytes(16).toString('hex');
   const session = new Session(driver, { id, principal: undefined, metadata: Buffer.alloc(0), restored: false });
   return { session, start: () => driver.attach(circuit, core.positions(), core.positions(), 0, Buffer.alloc(0)) };

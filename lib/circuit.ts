@@ -46,8 +46,6 @@ export class Circuit {
   readonly #runtime: Runtime;
   /** Those of its server; it leaves them when its socket has closed. */
   readonly #others: Set<Circuit> | undefined;
-  // Only a kernel socket copies what it is given; any other duplex may hand our memory to somebody who keeps it.
-  readonly #copies: boolean;
   #owner: CircuitOwner | null = null;
   #rest: Buffer | null = null;
   #restAt = 0;
@@ -64,7 +62,6 @@ export class Circuit {
     this.#runtime = runtime;
     this.#others = others;
     others?.add(this);
-    this.#copies = socket instanceof Socket;
     if (socket instanceof Socket) socket.setNoDelay(true);
     (socket as CarryingDuplex)[carried] = this;
     socket.on('data', onSocketData);
@@ -86,6 +83,11 @@ export class Circuit {
   /** Bytes that the socket queues because the kernel did not take them. */
   get queuedBytes(): number {
     return this.#socket.writableLength;
+  }
+
+  /** Only a kernel socket copies what it is given; any other duplex may hand our memory to somebody who keeps it. */
+  get #copies(): boolean {
+    return this.info.transport !== 'duplex';
   }
 
   /** The socket holds none of the memory it was given, so acked slabs may be used again. */

@@ -3,7 +3,6 @@ import { EventEmitter } from 'node:events';
 import { TLSSocket } from 'node:tls';
 import type { AttemptOptions } from './attempt.ts';
 import { bareSession } from './bare.ts';
-import { type Budget, processBudget } from './budget.ts';
 import { Circuit, circuitInfo } from './circuit.ts';
 import { ClientRecords } from './client-records.ts';
 import { addressesOf, connect } from './connect.ts';
@@ -59,7 +58,6 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
   readonly #options: SessionClientOptions<Message>;
   readonly #settings: Settings<Message>;
   readonly #addresses: readonly (Address | undefined)[];
-  readonly #budget: Budget;
   /** Where its sessions are recorded; null: in memory only. */
   readonly #records: ClientRecords<Message> | null;
   readonly #ephemeral = new EphemeralKey();
@@ -72,7 +70,6 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
     this.#options = options;
     this.#settings = parseShared(options);
     this.#addresses = addressesOf(options);
-    this.#budget = processBudget(this.#settings.limits.processBytes);
     if (this.#settings.durability === 'detach') throw invalid('durability', "must be 'memory' or 'commit' on a client");
     const { store } = options;
     this.#records = store === undefined || this.#settings.durability === 'memory' ? null : new ClientRecords(store, this.#settings);
@@ -303,7 +300,7 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
       place,
       accepted,
     );
-    const driver = new SessionDriver(core, this.#settings, dialer, this.#budget);
+    const driver = new SessionDriver(core, this.#settings, dialer);
     const session = new Session(driver, {
       id: identity.id.toString('hex'),
       principal: undefined,
@@ -323,7 +320,7 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
     const connecting = connect(address, this.#options, limits, runtime, stop);
     const socket = await connecting.finally(() => signal?.removeEventListener('abort', onAbort));
     const circuit = new Circuit(socket, circuitInfo(socket, '', false), runtime);
-    const { session, start } = bareSession(circuit, this.#settings, this.#budget, () => this.#held.delete(session));
+    const { session, start } = bareSession(circuit, this.#settings, () => this.#held.delete(session));
     this.#held.set(session, null);
     start();
     return session;

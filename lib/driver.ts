@@ -1,6 +1,6 @@
 // SessionDriver: the shell around one SessionCore. Bytes from the circuit go in, one write per tick goes out; after every input it runs
 // the same steps: drop a bad circuit, finish, wake those who wait, schedule a flush, arm the alarm. The public face is Session.
-import type { Budget, Holder } from './budget.ts';
+import type { Holder } from './budget.ts';
 import { applicationError, destroyCause } from './causes.ts';
 import type { Circuit, CircuitOwner } from './circuit.ts';
 import type { Consumer, Source } from './consumers.ts';
@@ -10,6 +10,7 @@ import { CloseCode, supersededFrame } from './core/wire.ts';
 import { report } from './diagnostics.ts';
 import type { Face, SessionHost } from './driver-host.ts';
 import type { Keeper } from './durable/keeper.ts';
+import { Ending } from './ending.ts';
 import { SessionError, withLoss } from './errors.ts';
 import { type Flushed, Flusher } from './flusher.ts';
 import { lossOf } from './loss.ts';
@@ -28,25 +29,18 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Flu
   /** Keeps the session's record; null: it lives in memory only. */
   durable: Keeper<Message> | null = null;
   readonly #host: SessionHost<SessionDriver<Message>>;
-  readonly #budget: Budget;
   readonly #flusher: Flusher<Message>;
   #consumer: Consumer | null = null;
-  #told: SessionError | undefined;
   #ended = false;
+  #ending: Ending | null = null;
   #heldBytes = 0;
   #settleScheduled = false;
-  #endScheduled = false;
-  #endTold = false;
-  #silent = false;
-  /** close() was called: once nobody reads, what comes in is thrown away. */
-  closing = false;
 
-  constructor(core: SessionCore<Message>, settings: Settings<Message>, host: SessionHost<SessionDriver<Message>>, budget: Budget) {
+  constructor(core: SessionCore<Message>, settings: Settings<Message>, host: SessionHost<SessionDriver<Message>>) {
     super();
     this.core = core;
     this.settings = settings;
     this.#host = host;
-    this.#budget = budget;
     this.#flusher = new Flusher(this);
   }
 
@@ -58,13 +52,10 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Flu
   }
   /** The cause of the end with its loss. */
   get told(): SessionError | undefined {
-    return this.#told;
+    return this.#ending?.told;
   }
   get circuit(): Circuit | null {
     return this.#ended ? null : this.#flusher.circuit;
-  }
-  get consumed(): boolean {
-    return this.#consumer !== null;
   }
   get now(): number {
     return this.settings.runtime.now();
@@ -82,10 +73,18 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Flu
     if (this.durable !== null) this.durable.soon();
     // Memory is counted and judged a block at a time, and at the end of the tick.
     if (this.#flusher.sent()) this.#account();
-    if (!this.#budget.presses(this.core.outbound.heldBytes)) return room;
+    if (!this.settings.budget.presses(this.core.outbound.heldBytes)) return room;
     this.core.outbound.needDrain = true;
-    this.#budget.waitForRoom(this);
+    this.settings.budget.waitForRoom(this);
     return false;
+  }
+
+  /** Ends once both sides are done. What comes in while nobody reads is thrown away. */
+  close(): void {
+    this.#ending ??= new Ending();
+    this.#ending.discards = true;
+    if (this.#consumer === null) this.core.discard(this.now);
+    this.end();
   }
 
   end(): void {
@@ -115,7 +114,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Flu
 
   consume<C extends Consumer>(consumer: C): C {
     if (this.#consumer !== null) throw new SessionError('ERR_CONSUMED', 'this session is being read already');
-    if (this.#ended) consumer.ended(this.#told);
+    if (this.#ended) consumer.ended(this.told);
     else this.#consumer = consumer;
     return consumer;
   }
@@ -123,7 +122,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Flu
   released(consumer: Consumer): void {
     if (this.#consumer !== consumer) return;
     this.#consumer = null;
-    if (this.closing) this.core.discard(this.now);
+    if (this.#ending?.discards === true) this.core.discard(this.now);
     this.touched();
   }
 
@@ -166,13 +165,14 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Flu
 
   /** The session is another process's now, and goes on there: here it ends, and its peer is told nothing. */
   lost(cause: SessionError): void {
-    this.#silent = true;
+    this.#ending ??= new Ending();
+    this.#ending.silent = true;
     this.cut(cause);
     this.fail(CloseCode.DESTROYED, cause);
   }
 
   drained(): Promise<void> {
-    if (this.#ended) return Promise.reject(new SessionError('ERR_CLOSED', 'the session has ended', { cause: this.#told }));
+    if (this.#ended) return Promise.reject(new SessionError('ERR_CLOSED', 'the session has ended', { cause: this.told }));
     return this.core.outbound.needDrain ? waitFor(this, 'drain', 0, undefined) : Promise.resolve();
   }
 
@@ -184,10 +184,10 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Flu
    */
   attach(circuit: Circuit, theirs: Positions, told: Positions, from: number, rest: Buffer): void {
     this.#replace();
-    if (this.#ended) return this.#silent ? circuit.destroy() : this.#sayLast(circuit);
+    if (this.#ended) return this.#ending?.silent === true ? circuit.destroy() : this.#sayLast(circuit);
     this.core.circuitUp(theirs, told, from, this.now);
     this.durable?.attached();
-    this.#budget.attached(this);
+    this.settings.budget.attached(this);
     this.#flusher.circuit = circuit;
     circuit.owner = this;
     report('attached', this, circuit.info);
@@ -269,7 +269,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Flu
     this.#tell(() => this.face.emit('detached', cause));
     if (this.#ended) return;
     this.#host.detached(this, cause);
-    this.#budget.detached(this);
+    this.settings.budget.detached(this);
     this.touched();
   }
 
@@ -284,7 +284,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Flu
     }
     if (core.state === 'closed') return this.#finish();
     const { outbound } = core;
-    if (outbound.needDrain && outbound.drained && !this.#budget.presses(outbound.heldBytes)) {
+    if (outbound.needDrain && outbound.drained && !this.settings.budget.presses(outbound.heldBytes)) {
       outbound.needDrain = false;
       settleWaiters(this, 'drain', 0);
       this.#tell(() => this.face.emit('drain'));
@@ -320,12 +320,13 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Flu
 
   /** The peer has ended and all is consumed: this side ends too, once the code behind the application's loop has had its turn. */
   #endToo(): void {
-    if (!this.#endTold) {
-      this.#endTold = true;
+    this.#ending ??= new Ending();
+    if (!this.#ending.heard) {
+      this.#ending.heard = true;
       this.#consumer?.wake();
     }
-    if (this.settings.allowHalfOpen || this.#endScheduled || this.#consumer?.keepsOpen === true) return;
-    this.#endScheduled = true;
+    if (this.settings.allowHalfOpen || this.#ending.scheduled || this.#consumer?.keepsOpen === true) return;
+    this.#ending.scheduled = true;
     this.settings.runtime.yield(end, this as unknown as SessionDriver<unknown>);
   }
 
@@ -336,9 +337,8 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Flu
 
   #hold(bytes: number): void {
     const before = this.#heldBytes;
-    if (bytes === before) return;
     this.#heldBytes = bytes;
-    this.#budget.resized(before, bytes);
+    if (bytes !== before) this.settings.budget.resized(before, bytes);
   }
 
   // ---------------------------------------------------------------- the end
@@ -348,11 +348,12 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Flu
     this.#ended = true;
     const { core } = this;
     const cause = core.cause && withLoss(core.cause, lossOf(core));
-    this.#told = cause;
+    this.#ending ??= new Ending();
+    this.#ending.told = cause;
     this.settings.runtime.disarm(this);
     const circuit = this.#flusher.circuit;
     if (circuit !== null) this.#sayLast(circuit);
-    this.#budget.forget(this);
+    this.settings.budget.forget(this);
     this.#hold(0);
     this.#host.ended(this, cause);
     // Behind the host, whose tombstone takes the final positions.
@@ -378,8 +379,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Flu
   }
 
   get stats(): Holder['stats'] {
-    const { inbound, outbound } = this.core;
-    return { outboundBytes: outbound.heldBytes, inboundBytes: inbound.received - inbound.acked };
+    return { outboundBytes: this.core.outbound.heldBytes, inboundBytes: this.core.inbound.received - this.core.inbound.acked };
   }
 
   tellDraining(notice: { readonly deadlineMs: number; readonly move: boolean }): void {

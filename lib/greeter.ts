@@ -1,7 +1,6 @@
 // Greeter: what the accepting side decides about sessions, whichever circuit asks: limits, policies, who exists, which circuit is theirs,
 // and how ended sessions are remembered. Greetings ask it; SessionServer owns it.
 import { TLSSocket } from 'node:tls';
-import type { Budget } from './budget.ts';
 import type { Circuit, CircuitInfo } from './circuit.ts';
 import { encodeChallenge, type OpenFlight, type Positions, type ResumeFlight } from './core/handshake.ts';
 import type { Refusal } from './core/resume.ts';
@@ -28,7 +27,7 @@ export interface GreeterEvents<Message> {
   opened(session: Session<Message>): void;
   rejected(error: SessionError, circuit: CircuitInfo): void;
   /** A session has ended, or was refused before it was announced. */
-  ended(id: string): void;
+  ended(): void;
 }
 
 /** A handshake that has not been decided. */
@@ -54,7 +53,6 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
   /** Keeps sessions with their clients; null: it seals no tickets. */
   readonly tickets: TicketRestorer<Message> | null;
   readonly #options: SessionServerOptions<Message>;
-  readonly #budget: Budget;
   readonly #events: GreeterEvents<Message>;
   readonly #throttle: Throttle;
   readonly #trusted: ReadonlySet<string>;
@@ -63,10 +61,9 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
   #openings = 0;
   readonly #openQueue: (() => void)[] = [];
 
-  constructor(options: SessionServerOptions<Message>, settings: Settings<Message>, budget: Budget, events: GreeterEvents<Message>) {
+  constructor(options: SessionServerOptions<Message>, settings: Settings<Message>, events: GreeterEvents<Message>) {
     this.#options = options;
     this.settings = settings;
-    this.#budget = budget;
     this.#events = events;
     this.registry = new Registry(settings.limits);
     this.node = options.node ?? 0;
@@ -78,7 +75,7 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
     this.durability = store === undefined || mode === 'memory' ? null : new Durability(store, mode, runtime, address);
     const { registry, listeners, node } = this;
     const opened = (session: Session<Message>): void => this.#events.opened(session);
-    const adoption = { settings, registry, listeners, node, resumeFrom, opened, budget, host: this };
+    const adoption = { settings, registry, listeners, node, resumeFrom, opened, host: this };
     this.restorer = this.durability === null ? null : new Restorer({ ...adoption, durability: this.durability });
     this.tickets = ring === undefined ? null : new TicketRestorer({ ...adoption, ring, register: options.ticketRegister });
   }
@@ -155,8 +152,8 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
   /** Why an OPEN from here cannot be served now; null when it can. */
   full(circuit: Circuit): RejectCode | null {
     if (this.draining) return RejectCode.DRAINING;
-    const { limits } = this.settings;
-    if (this.#budget.full || this.registry.live.size >= limits.sessions) return RejectCode.BUSY;
+    const { limits, budget } = this.settings;
+    if (budget.full || this.registry.live.size >= limits.sessions) return RejectCode.BUSY;
     if (!this.#exempt(circuit.info) && this.registry.countOf(circuit.info) >= limits.sessionsPerAddress) return RejectCode.BUSY;
     return null;
   }
@@ -270,7 +267,7 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
     const { settings } = this;
     const { id, principal, metadata, terms, keys, bound, opened } = provisional;
     const core = new SessionCore(settings.framing, terms, settings.coreLimits, 0);
-    const driver = new SessionDriver(core, settings, this, this.#budget);
+    const driver = new SessionDriver(core, settings, this);
     const session = new Session(driver, { id, principal, metadata, restored: false });
     return { session, driver, keys, bound, principal, opened, takeoversMs: NEVER };
   }
@@ -323,7 +320,7 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
     this.tickets?.untie(driver);
     const { core, durable } = driver;
     // Another process has it, or may have; or its client has: what its peer is told is not decided here.
-    if (durable?.over === true || (durable?.kind === 'ticket' && cause?.code === 'ERR_EXPIRED')) return this.#events.ended(driver.id);
+    if (durable?.over === true || (durable?.kind === 'ticket' && cause?.code === 'ERR_EXPIRED')) return this.#events.ended();
     // Who has read our end and told so need not ask; everybody else may come back and must learn how it ended.
     if (!core.incidents.peerClosed || cause !== undefined) {
       const { keys, bound, principal, opened } = entry;
@@ -336,7 +333,7 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
     } else {
       durable?.end(NOTHING, 0);
     }
-    this.#events.ended(driver.id);
+    this.#events.ended();
   }
 
   /** Whether another process can take up what is here. */

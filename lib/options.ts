@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import type { Duplex } from 'node:stream';
 import type { ConnectionOptions, TlsOptions } from 'node:tls';
+import { type Budget, processBudget } from './budget.ts';
 import type { CircuitInfo } from './circuit.ts';
 import { Coalescer } from './coalescer.ts';
 import type { CoreLimits } from './core/session-core.ts';
@@ -277,6 +278,8 @@ export interface Settings<Message> {
   readonly coreLimits: CoreLimits;
   readonly runtime: Runtime;
   readonly turns: Turns;
+  /** Of the whole process. */
+  readonly budget: Budget;
 }
 
 /** @throws SessionError ERR_INVALID_OPTION that names the option, its value and its range. */
@@ -312,6 +315,7 @@ export function parseShared<Message>(options: SharedOptions<Message>): Settings<
     coreLimits: Object.freeze({ ...limits, checkLent: process.env.NODE_ENV === 'development' }),
     runtime,
     turns: new Turns(runtime),
+    budget: processBudget(limits.processBytes),
   });
 }
 

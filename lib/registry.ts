@@ -5,6 +5,7 @@ import type { Ended } from './core/resume.ts';
 import type { CoreTerms } from './core/session-core.ts';
 import type { SessionDriver } from './driver.ts';
 import type { Line } from './durable/ticket.ts';
+import { Faces } from './faces.ts';
 import type { SessionKeys } from './security/keys.ts';
 import type { Session } from './session.ts';
 
@@ -48,6 +49,8 @@ const PROVISIONAL_MOST_MS = 60_000;
 
 export class Registry<Message> {
   readonly live: Map<string, Live<Message>> = new Map();
+  /** The same, as the application sees them. */
+  readonly sessions: ReadonlyMap<string, Session<Message>> = new Faces(this.live);
   readonly provisional: Map<string, Provisional> = new Map();
   readonly tombstones: Map<string, Tombstone> = new Map();
   readonly #perPrincipal = new Map<string, Set<Session<Message>>>();

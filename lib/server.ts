@@ -5,7 +5,6 @@ import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { bareSession } from './bare.ts';
 import { type Broadcast, Broadcaster, type BroadcastOptions } from './broadcast.ts';
-import { type Budget, processBudget } from './budget.ts';
 import { applicationError } from './causes.ts';
 import { Circuit, type CircuitInfo, circuitInfo } from './circuit.ts';
 import { CloseCode } from './core/wire.ts';
@@ -58,12 +57,13 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
   readonly #options: SessionServerOptions<Message>;
   readonly #settings: Settings<Message>;
   readonly #greeter: Greeter<Message>;
-  readonly #budget: Budget;
   readonly #broadcaster: Broadcaster<Message>;
   readonly #gate: ProxyGate | undefined;
   readonly #listeners = new Set<Server>();
   readonly #circuits = new Set<Circuit>();
-  readonly #sessions = new Map<string, Session<Message>>();
+  readonly #sessions: ReadonlyMap<string, Session<Message>>;
+  // Bare sessions are nobody's to resume, and no registry knows them.
+  readonly #bare = new Map<string, Session<Message>>();
   // TCP connections in the middle of their TLS handshake, by remote address and port, oldest first.
   readonly #tlsHandshakes = new Map<string, Socket>();
   #renewed: SecureContextOptions = {};
@@ -81,15 +81,15 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     if (options.node !== undefined) integer('node', options.node, 0, 255);
     this.#options = options;
     this.#settings = settings;
-    this.#budget = processBudget(settings.limits.processBytes);
     const tell = (error: SessionError, socket: Socket): void => this.#rejected(error, circuitInfo(socket, '', false));
     this.#gate = options.proxyProtocol === undefined ? undefined : new ProxyGate(options.proxyProtocol, settings, tell);
     this.#broadcaster = new Broadcaster(settings);
-    this.#greeter = new Greeter(options, settings, this.#budget, {
+    this.#greeter = new Greeter(options, settings, {
       opened: (session) => this.#opened(session),
       rejected: (error, circuit) => this.#rejected(error, circuit),
-      ended: (id) => this.#ended(id),
+      ended: () => this.#ended(),
     });
+    this.#sessions = settings.bare ? this.#bare : this.#greeter.registry.sessions;
   }
 
   static {
@@ -292,14 +292,17 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
   }
 
   #acceptBare(circuit: Circuit): void {
-    const { session, start } = bareSession(circuit, this.#settings, this.#budget, () => this.#ended(session.id));
+    const { session, start } = bareSession(circuit, this.#settings, () => {
+      this.#bare.delete(session.id);
+      this.#ended();
+    });
     this.#greeter.welcomed(circuit.info);
+    this.#bare.set(session.id, session);
     this.#opened(session);
     start();
   }
 
   #opened(session: Session<Message>): void {
-    this.#sessions.set(session.id, session);
     report('open', session, undefined);
     try {
       this.emit('session', session);
@@ -308,8 +311,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     }
   }
 
-  #ended(id: string): void {
-    this.#sessions.delete(id);
+  #ended(): void {
     if (this.#sessions.size === 0) this.#onEmpty?.();
   }
 

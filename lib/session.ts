@@ -251,11 +251,7 @@ export class Session<Message = Buffer> extends EventEmitter<SessionEvents> imple
   async close(options: CloseOptions = {}): Promise<void> {
     const { timeoutMs = 10_000 } = options;
     const driver = this.#driver;
-    if (!driver.ended) {
-      driver.closing = true;
-      if (!driver.consumed) driver.core.discard(driver.now);
-      driver.end();
-    }
+    if (!driver.ended) driver.close();
     if (!driver.ended) await this.#untilEnded(timeoutMs, options);
     const cause = driver.told;
     if (cause !== undefined && cause.code !== 'ERR_UNREAD') throw cause;

@@ -23,6 +23,8 @@ export interface SealedTicket {
 
 /** What a store or tickets ask of the stream: most sessions have neither. */
 interface Recorded {
+  /** Where this process began: one that goes on from a ticket has nothing of what the peer holds and has not consumed. */
+  floor: number;
   released: number;
   stepEnd: number;
   ticket: SealedTicket | null;
@@ -56,8 +58,6 @@ export class Outbound<Message> {
   /** send() returned false and the application waits for room. */
   needDrain = false;
   #recorded: Recorded | null = null;
-  // Where this process began: one that goes on from a ticket has nothing of what the peer holds and has not consumed.
-  #floor = 0;
   // Up to this offset no limit is near. It only ever lags behind: `sent` and the base move forward.
   #ample = 0;
 
@@ -70,7 +70,7 @@ export class Outbound<Message> {
 
   /** A fresh one goes on where another process was. */
   restore(base: number, sent: number, peerLimit: number): void {
-    this.#floor = base;
+    this.#record().floor = base;
     this.cursor = base;
     this.sent = sent;
     this.peerAcked = base;
@@ -410,7 +410,7 @@ export class Outbound<Message> {
   /** Offset behind the last byte that the peer has consumed, without END. */
   get #ackedData(): number {
     const acked = this.fin >= 0 && this.peerAcked > this.fin ? this.fin : this.peerAcked;
-    return acked > this.#floor ? acked : this.#floor;
+    return this.#recorded === null ? acked : Math.max(acked, this.#recorded.floor);
   }
 
   /** Everything written before is acked. */
@@ -421,7 +421,7 @@ export class Outbound<Message> {
   }
 
   #record(): Recorded {
-    this.#recorded ??= { released: Infinity, stepEnd: Infinity, ticket: null };
+    this.#recorded ??= { floor: 0, released: Infinity, stepEnd: Infinity, ticket: null };
     return this.#recorded;
   }
 

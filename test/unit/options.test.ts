@@ -23,7 +23,7 @@ function refusal(call: () => unknown): string {
 
 describe('options', () => {
   it('have the defaults of the design', () => {
-    const { limits, coreLimits, runtime, turns, flushes, framing, ...others } = parse({});
+    const { limits, coreLimits, runtime, turns, flushes, budget, framing, ...others } = parse({});
     expect(coreLimits).to.deep.equal({ ...limits, checkLent: process.env.NODE_ENV === 'development' });
     expect(others).to.deep.equal({
       heartbeatMs: 15_000,

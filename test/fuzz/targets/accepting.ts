@@ -1,7 +1,6 @@
 // The accepting side of the handshake under a stranger, and under a peer with keys. A session lives beside. Only SessionErrors come out; a
 // stranger gets no byte back; and unless RESUMED was written the session and its circuit are as they were.
 
-import { Budget } from '../../../lib/budget.ts';
 import { Circuit, circuitInfo } from '../../../lib/circuit.ts';
 import { decodeFlight, encodeChallenge, encodeOpen, encodeResume, flightLength, macInput, setMac } from '../../../lib/core/handshake.ts';
 import { kindName } from '../../../lib/core/tlv.ts';
@@ -68,11 +67,10 @@ class World {
 
   constructor(flags: number) {
     this.#flags = flags;
-    const budget = new Budget(1 << 30);
     const challenge = this.#has(Flag.CHALLENGE) ? 'always' : 'never';
     const settings = parseShared({ framing: lines(), runtime: this.#runtime });
     const tickets = keyring([TICKET_SECRET], { audience: 'fuzz' });
-    this.#greeter = new Greeter({ framing: lines(), challenge, tickets }, settings, budget, {
+    this.#greeter = new Greeter({ framing: lines(), challenge, tickets }, settings, {
       opened: () => {},
       rejected: (error) => this.#errors.push(error),
       ended: () => {},
