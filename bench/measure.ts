@@ -307,6 +307,8 @@ export function outagePoint(count: number, outageMs: number, rounds: number): Po
           },
         };
       } finally {
+        await phase(5).catch(() => {});
+        await wait(SETTLE_MS);
         relay.close();
         await finish(pair);
       }

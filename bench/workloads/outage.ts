@@ -92,7 +92,9 @@ export const outage: Side = {
     };
   },
 
-  /** Phase 0 connects, 1 speaks, 2 says that the outage ends at `atMs`, 3 falls silent; each reports, and 4 does nothing else. */
+  /**
+   * Phase 0 connects, 1 speaks, 2 says that the outage ends at `atMs`, 3 falls silent, 5 closes; each reports, and 4 does nothing else.
+   */
   async run(peer: Peer, endpoint: Endpoint, { phase = 0, count = 0, everyMs = 100, atMs = 0 }: Options): Promise<Figures> {
     if (phase === 0) {
       talkers = Array.from({ length: count }, () => new Talker());
@@ -107,6 +109,8 @@ export const outage: Side = {
     if (phase === 1) speaking = speak(talkers, everyMs);
     if (phase === 2) for (const talker of talkers) talker.afterMs = atMs;
     if (phase === 3) clearInterval(speaking);
+    // Clients of a round that is over would dial its relay all through those that follow, of this peer and the others.
+    if (phase === 5) for (const { link } of talkers) link?.close();
     const waited = talkers.map(({ firstNewMs, afterMs }) => firstNewMs - afterMs).filter((ms) => !Number.isNaN(ms));
     waited.sort((a, b) => a - b);
     return {
