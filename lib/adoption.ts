@@ -44,7 +44,7 @@ export async function adopt<Message>(options: AdoptionOptions<Message>, adoptee:
       `session ${id} is framed by ${identity.framing}, this server by ${settings.framing.name}`,
     );
   const now = settings.runtime.now();
-  const core = new SessionCore(settings.framing, { role: 'accept', ...snapshot, ticketBytes }, settings.coreLimits, 0);
+  const core = new SessionCore(settings.rules, { role: 'accept', ...snapshot, ticketBytes }, 0);
   restore(core, snapshot);
   if (resumeFrom !== undefined) core.inbound.passOver = cursorOf(await resumeFrom({ id, principal, metadata, data }));
   const driver = new SessionDriver(core, settings, host);

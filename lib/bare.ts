@@ -13,7 +13,7 @@ export interface BareSession<Message> {
 
 /** @param onEnd the session is over */
 export function bareSession<Message>(circuit: Circuit, settings: Settings<Message>, onEnd: () => void): BareSession<Message> {
-  const core = new BareCore(settings.framing, settings.coreLimits, settings.window);
+  const core = new BareCore(settings.rules, settings.window);
   const driver = new SessionDriver(core, settings, { detached: nothing, noticed: nothing, ended: onEnd });
   const id = settings.runtime.randomBytes(16).toString('hex');
   const session = new Session(driver, { id, principal: undefined, metadata: Buffer.alloc(0), restored: false });

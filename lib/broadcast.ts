@@ -24,7 +24,7 @@ export class Broadcaster<Message> {
   readonly #framing: string;
 
   constructor(settings: Settings<Message>) {
-    this.#encoder = new SharedEncoder(settings.framing, settings.coreLimits);
+    this.#encoder = new SharedEncoder(settings.framing, settings.rules.limits);
     this.#framing = settings.framing.name;
   }
 

@@ -221,7 +221,7 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
 
   #begin(opened: Opened, place: number, key: string | undefined): Session<Message> {
     const { circuit, id, keys, bound, node, terms, confirmMac, rest } = opened;
-    const core = new SessionCore(this.#settings.framing, terms, this.#settings.coreLimits, this.#holdExtra(terms));
+    const core = new SessionCore(this.#settings.rules, terms, this.#holdExtra(terms));
     core.confirmWith(confirmMac);
     const { session, dialer, driver } = this.#make(core, { id, keys, bound, node }, place, true);
     this.#records?.begin(driver, { id, keys, bound, node }, key);
@@ -245,8 +245,7 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
   }
 
   #restored(snapshot: Snapshot): SessionCore<Message> {
-    const { framing, coreLimits } = this.#settings;
-    const core = new SessionCore(framing, { role: 'dial', ...snapshot }, coreLimits, this.#holdExtra(snapshot));
+    const core = new SessionCore(this.#settings.rules, { role: 'dial', ...snapshot }, this.#holdExtra(snapshot));
     restore(core, snapshot);
     return core;
   }

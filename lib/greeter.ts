@@ -266,7 +266,7 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
   make(provisional: Provisional): Live<Message> {
     const { settings } = this;
     const { id, principal, metadata, terms, keys, bound, opened } = provisional;
-    const core = new SessionCore(settings.framing, terms, settings.coreLimits, 0);
+    const core = new SessionCore(settings.rules, terms, 0);
     const driver = new SessionDriver(core, settings, this);
     const session = new Session(driver, { id, principal, metadata, restored: false });
     return { session, driver, keys, bound, principal, opened, takeoversMs: NEVER };

@@ -6,7 +6,7 @@ import type { ConnectionOptions, TlsOptions } from 'node:tls';
 import { type Budget, processBudget } from './budget.ts';
 import type { CircuitInfo } from './circuit.ts';
 import { Coalescer } from './coalescer.ts';
-import type { CoreLimits } from './core/session-core.ts';
+import type { CoreRules } from './core/session-core.ts';
 import { SessionError } from './errors.ts';
 import { FlushQueue } from './flush-queue.ts';
 import type { Framing } from './framing/framing.ts';
@@ -274,8 +274,8 @@ export interface Settings<Message> {
   readonly bare: boolean;
   readonly durability: 'memory' | 'detach' | 'commit';
   readonly limits: Limits;
-  /** The same with what only the core looks at. */
-  readonly coreLimits: CoreLimits;
+  /** The framing, and the limits with what only the core looks at. */
+  readonly rules: CoreRules<Message>;
   readonly runtime: Runtime;
   readonly turns: Turns;
   /** Of the whole process. */
@@ -299,6 +299,7 @@ export function parseShared<Message>(options: SharedOptions<Message>): Settings<
     );
   }
   const runtime = options.runtime ?? processRuntime;
+  const coreLimits = Object.freeze({ ...limits, checkLent: process.env.NODE_ENV === 'development' });
   const flushMs = integer('flushMs', options.flushMs ?? 0, 0, 1_000);
   return Object.freeze({
     framing,
@@ -312,7 +313,7 @@ export function parseShared<Message>(options: SharedOptions<Message>): Settings<
     bare: options.bare ?? false,
     durability: parseDurability(options),
     limits,
-    coreLimits: Object.freeze({ ...limits, checkLent: process.env.NODE_ENV === 'development' }),
+    rules: Object.freeze({ framing, limits: coreLimits }),
     runtime,
     turns: new Turns(runtime),
     budget: processBudget(limits.processBytes),

@@ -1,17 +1,16 @@
 // BareCore: a session without the session protocol, for peers that do not speak it. The stream is the connection's bytes,
 // the session lives as long as its one circuit, and "acked" means written. Same inputs and outputs as SessionCore.
 import { SessionError } from '../errors.ts';
-import type { Framing } from '../framing/framing.ts';
 import type { Positions } from './handshake.ts';
-import { type CoreLimits, SessionCore } from './session-core.ts';
+import { type CoreRules, SessionCore } from './session-core.ts';
 
 export class BareCore<Message> extends SessionCore<Message> {
   #paused = false;
 
-  constructor(framing: Framing<Message>, limits: CoreLimits, window: number) {
+  constructor(rules: CoreRules<Message>, window: number) {
     // A peer without acks has no window: what it cannot take waits in its own TCP.
-    const terms = { role: 'accept', window, peerWindow: limits.outboxHardCap, heartbeatMs: 0, holdMs: 0 } as const;
-    super(framing, terms, limits, 0);
+    const terms = { role: 'accept', window, peerWindow: rules.limits.outboxHardCap, heartbeatMs: 0, holdMs: 0 } as const;
+    super(rules, terms, 0);
     this.outbound.peerLimit = Number.MAX_SAFE_INTEGER;
   }
 

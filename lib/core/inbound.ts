@@ -6,6 +6,12 @@ import { Inbox } from './inbox.ts';
 import { readU64, TICKET_HEADER_BYTES } from './wire.ts';
 import { Withheld } from './withheld.ts';
 
+/** What it needs of the core's. */
+export interface InboundRules<Message> {
+  readonly framing: Pick<Framing<Message>, 'decoder'>;
+  readonly limits: FramingLimits;
+}
+
 /** What a store or tickets ask of the stream: most sessions have neither. */
 interface Recorded {
   released: number;
@@ -15,8 +21,7 @@ interface Recorded {
 
 export class Inbound<Message> {
   readonly window: number;
-  readonly #framing: Pick<Framing<Message>, 'decoder'>;
-  readonly #limits: FramingLimits;
+  readonly #rules: InboundRules<Message>;
   // Made for the first byte, and kept: what it has seen may count for what follows.
   #decoder: Decoder<Message> | null = null;
   // None while everything that came is consumed and the session is idle: most sessions are idle most of the time.
@@ -45,9 +50,8 @@ export class Inbound<Message> {
   #consumed: number;
   #discarding = false;
 
-  constructor(framing: Pick<Framing<Message>, 'decoder'>, limits: FramingLimits, window: number, withholds: boolean = false) {
-    this.#framing = framing;
-    this.#limits = limits;
+  constructor(rules: InboundRules<Message>, window: number, withholds: boolean = false) {
+    this.#rules = rules;
     this.window = window;
     this.withheld = withholds ? new Withheld(0) : null;
     this.received = 0;
@@ -272,7 +276,7 @@ export class Inbound<Message> {
 
   /** One that begins behind what was consumed: that was everything. */
   #open(): Inbox<Message> {
-    this.#decoder ??= this.#framing.decoder(this.#limits);
+    this.#decoder ??= this.#rules.framing.decoder(this.#rules.limits);
     const inbox = new Inbox(this.#decoder);
     inbox.begin(this.endOffset);
     return inbox;

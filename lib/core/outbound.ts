@@ -14,6 +14,12 @@ export interface OutboundLimits extends FramingLimits {
   readonly checkLent?: boolean;
 }
 
+/** What it needs of the core's. */
+export interface OutboundRules<Message> {
+  readonly framing: Pick<Framing<Message>, 'encoder'>;
+  readonly limits: OutboundLimits;
+}
+
 /** State of this side, sealed for the peer to keep. */
 export interface SealedTicket {
   /** End of the outputs that it covers; END counts one. */
@@ -31,12 +37,11 @@ interface Recorded {
 }
 
 export class Outbound<Message> {
-  readonly #framing: Pick<Framing<Message>, 'encoder'>;
+  // Shared by all sessions of a server: what differs from one to the next is kept beside it.
+  readonly #rules: OutboundRules<Message>;
   #encoder: Encoder<Message> | null = null;
   // None while everything written is acked and the session is idle: most sessions are idle most of the time.
   #egress: Egress | null = null;
-  // Shared by all sessions of a server: what differs from one to the next is kept beside it.
-  readonly #limits: OutboundLimits;
   /** The peer's window: no message may be larger, framing included. */
   readonly peerWindow: number;
   /** Next offset to write on this circuit. */
@@ -61,9 +66,8 @@ export class Outbound<Message> {
   // Up to this offset no limit is near. It only ever lags behind: `sent` and the base move forward.
   #ample = 0;
 
-  constructor(framing: Pick<Framing<Message>, 'encoder'>, limits: OutboundLimits, peerWindow: number) {
-    this.#framing = framing;
-    this.#limits = limits;
+  constructor(rules: OutboundRules<Message>, peerWindow: number) {
+    this.#rules = rules;
     this.peerWindow = peerWindow;
     this.peerLimit = peerWindow;
   }
@@ -179,7 +183,7 @@ export class Outbound<Message> {
     const before = egress.end;
     egress.lending = lend;
     try {
-      this.#encoder ??= this.#framing.encoder(this.#limits);
+      this.#encoder ??= this.#rules.framing.encoder(this.#rules.limits);
       this.#encoder.encode(message, egress);
     } catch (error) {
       // Encoders check before they write. One of an application that does not must not leave half a message in the stream.
@@ -202,7 +206,7 @@ export class Outbound<Message> {
 
   /** True when waiting senders may go on: with some room, so that they do not wait again at once. */
   get drained(): boolean {
-    const limits = this.#limits;
+    const limits = this.#rules.limits;
     return this.outboxBytes * 2 <= limits.outboxHighWater && this.heldBytes * 2 <= limits.outboxHardCap;
   }
 
@@ -398,7 +402,7 @@ export class Outbound<Message> {
 
   /** Holds a message against all limits. @returns false when the application should wait. @throws where there is no room at all */
   #admit(before: number, after: number): boolean {
-    const limits = this.#limits;
+    const limits = this.#rules.limits;
     const { base } = this.egress.replay;
     const most = Math.min(Number.MAX_SAFE_INTEGER - 1, this.stepEnd);
     if (after - base > limits.outboxHardCap || after - before > this.peerWindow || after > most) this.#refuse(before, after);
@@ -415,7 +419,7 @@ export class Outbound<Message> {
 
   /** Everything written before is acked. */
   #open(): Egress {
-    const egress = new Egress(this.#limits.replaySegments, this.#limits.checkLent);
+    const egress = new Egress(this.#rules.limits.replaySegments, this.#rules.limits.checkLent);
     egress.begin(this.#ackedData);
     return egress;
   }
@@ -446,7 +450,7 @@ export class Outbound<Message> {
     this.needDrain = true;
     throw new SessionError(
       'ERR_BUFFER_FULL',
-      `a message of ${bytes} bytes on top of ${this.heldBytes} exceeds outboxHardCap ${this.#limits.outboxHardCap}`,
+      `a message of ${bytes} bytes on top of ${this.heldBytes} exceeds outboxHardCap ${this.#rules.limits.outboxHardCap}`,
     );
   }
 }

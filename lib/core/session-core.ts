@@ -29,6 +29,12 @@ export interface CoreLimits {
   readonly checkLent?: boolean;
 }
 
+/** What is the same for all sessions of a server or client: each refers to it once. */
+export interface CoreRules<Message> {
+  readonly framing: Framing<Message>;
+  readonly limits: CoreLimits;
+}
+
 /** What both ends agreed on in the handshake. Fixed for the life of the session, but for the two times, which a resume may renew. */
 export interface CoreTerms {
   readonly role: 'dial' | 'accept';
@@ -42,8 +48,7 @@ export interface CoreTerms {
 
 export class SessionCore<Message> implements FrameSink {
   readonly role: 'dial' | 'accept';
-  readonly framing: Framing<Message>;
-  readonly limits: CoreLimits;
+  readonly #rules: CoreRules<Message>;
   readonly ticketBytes: number;
   readonly inbound: Inbound<Message>;
   readonly outbound: Outbound<Message>;
@@ -69,19 +74,26 @@ export class SessionCore<Message> implements FrameSink {
   /** The socket of the current circuit holds no bytes of ours, so acked memory may be used again. Set by the shell before every input. */
   recyclable = false;
 
-  constructor(framing: Framing<Message>, terms: CoreTerms, limits: CoreLimits, holdExtraMs: number) {
+  constructor(rules: CoreRules<Message>, terms: CoreTerms, holdExtraMs: number) {
     this.role = terms.role;
-    this.framing = framing;
-    this.limits = limits;
+    this.#rules = rules;
     this.holdMs = terms.holdMs;
     this.#holdExtraMs = holdExtraMs;
     this.ticketBytes = terms.ticketBytes ?? 0;
-    this.inbound = new Inbound(framing, limits, terms.window, this.#takesTickets);
-    this.outbound = new Outbound(framing, limits, terms.peerWindow);
-    this.#live = new Liveness(terms.heartbeatMs, limits.writeStallMs);
+    this.inbound = new Inbound(rules, terms.window, this.#takesTickets);
+    this.outbound = new Outbound(rules, terms.peerWindow);
+    this.#live = new Liveness(terms.heartbeatMs, rules.limits.writeStallMs);
   }
 
   // ---------------------------------------------------------------- what the shell looks at after every input
+
+  get framing(): Framing<Message> {
+    return this.#rules.framing;
+  }
+
+  get limits(): CoreLimits {
+    return this.#rules.limits;
+  }
 
   get state(): CoreState {
     return this.#state;

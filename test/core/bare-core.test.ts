@@ -5,7 +5,7 @@ import { lines } from '../../lib/framing/lines.ts';
 import { LIMITS, takeAll } from '../support/cores.ts';
 
 function bareOf(window = 100): BareCore<string> {
-  const core = new BareCore(lines(), LIMITS, window);
+  const core = new BareCore({ framing: lines(), limits: LIMITS }, window);
   core.circuitUp(core.positions(), core.positions(), 0, 0);
   return core;
 }
@@ -30,7 +30,7 @@ describe('bare core', () => {
   });
 
   it('writes what was sent before its connection came', () => {
-    const core = new BareCore(lines(), LIMITS, 100);
+    const core = new BareCore({ framing: lines(), limits: LIMITS }, 100);
     core.send('early', false);
     expect(core.wantsTransmit).to.equal(false);
     core.circuitUp(core.positions(), core.positions(), 0, 0);

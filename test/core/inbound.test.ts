@@ -4,7 +4,7 @@ import { Inbound } from '../../lib/core/inbound.ts';
 import { lines } from '../../lib/framing/lines.ts';
 
 function inboundOf(window = 1000, messageBytes = 500): Inbound<string> {
-  return new Inbound(lines(), { messageBytes }, window);
+  return new Inbound({ framing: lines(), limits: { messageBytes } }, window);
 }
 
 function give(inbound: Inbound<string>, offset: number, text: string): string | null {

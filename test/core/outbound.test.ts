@@ -11,7 +11,7 @@ const LIMITS: OutboundLimits = { messageBytes: 1_000_000, outboxHighWater: 200, 
 const { messageBytes } = LIMITS;
 
 function outboundOf({ peerWindow = 1000, ...limits }: Partial<OutboundLimits> & { peerWindow?: number } = {}): Outbound<string> {
-  return new Outbound(lines(), { ...LIMITS, ...limits }, peerWindow);
+  return new Outbound({ framing: lines(), limits: { ...LIMITS, ...limits } }, peerWindow);
 }
 
 /** The DATA that one circuit carries now, as offset:text. */
@@ -82,7 +82,7 @@ describe('outbound', () => {
 
   it('takes nothing back when a refused message spans many slabs and lent payloads', () => {
     const framing = lengthPrefix();
-    const outbound = new Outbound(framing, { ...LIMITS, outboxHardCap: 300_000 }, 300_000);
+    const outbound = new Outbound({ framing, limits: { ...LIMITS, outboxHardCap: 300_000 } }, 300_000);
     outbound.send(Buffer.from('first'), false);
     for (const lend of [true, false]) {
       expect(codeOf(() => outbound.send(Buffer.alloc(300_000 - 4), lend))).to.equal('ERR_BUFFER_FULL');
@@ -103,7 +103,7 @@ describe('outbound', () => {
         if (message.length > 5) throw new RangeError('an encoder that does not check first');
       },
     };
-    const outbound = new Outbound<string>({ encoder: () => encoder }, { ...LIMITS, outboxHardCap: 500_000 }, 200_000);
+    const outbound = new Outbound<string>({ framing: { encoder: () => encoder }, limits: { ...LIMITS, outboxHardCap: 500_000 } }, 200_000);
     outbound.send('abc', false);
     for (const bytes of [6, 5000, 150_000]) {
       expect(codeOf(() => outbound.send('y'.repeat(bytes), false))).to.match(/^not ours: RangeError/);
@@ -181,7 +181,7 @@ describe('outbound', () => {
   });
 
   it('cuts DATA at 128 KiB', () => {
-    const outbound = new Outbound(lengthPrefix(), { ...LIMITS, outboxHardCap: 900_000 }, 400_000);
+    const outbound = new Outbound({ framing: lengthPrefix(), limits: { ...LIMITS, outboxHardCap: 900_000 } }, 400_000);
     outbound.send(Buffer.alloc(300_000, 7), true);
     const out: Buffer[] = [];
     outbound.seal();
@@ -214,7 +214,7 @@ describe('outbound', () => {
 
   it('has no room for an ACK in front of a lent payload, of half a segment, or of nothing', () => {
     const framing = lengthPrefix();
-    const outbound = new Outbound(framing, { ...LIMITS, outboxHardCap: 200_000 }, 100_000);
+    const outbound = new Outbound({ framing, limits: { ...LIMITS, outboxHardCap: 200_000 } }, 100_000);
     expect(outbound.carriesAck).to.equal(false);
     outbound.send(Buffer.alloc(5000), true);
     expect(outbound.carriesAck).to.equal(true);
@@ -267,7 +267,7 @@ describe('outbound', () => {
 
   it('counts bytes that cannot be cut, because a peer acked half a message', () => {
     const framing = lengthPrefix();
-    const outbound = new Outbound(framing, { ...LIMITS, messageBytes: 100 }, 1000);
+    const outbound = new Outbound({ framing, limits: { ...LIMITS, messageBytes: 100 } }, 1000);
     outbound.send(Buffer.alloc(50, 0xff), false);
     const out: Buffer[] = [];
     outbound.seal();

@@ -37,7 +37,7 @@ export interface CoreOptions<Message> {
 export function coreOf<Message>(role: 'dial' | 'accept', options: CoreOptions<Message>): SessionCore<Message> {
   const { framing, limits, window = WINDOW, peerWindow = WINDOW, holdMs = HOLD_MS, ticketBytes = 0 } = options;
   const terms = { role, window, peerWindow, heartbeatMs: HEARTBEAT_MS, holdMs, ticketBytes };
-  return new SessionCore(framing, terms, { ...LIMITS, ...limits }, role === 'dial' ? HOLD_EXTRA_MS : 0);
+  return new SessionCore({ framing, limits: { ...LIMITS, ...limits } }, terms, role === 'dial' ? HOLD_EXTRA_MS : 0);
 }
 
 /** A core of lines on its first circuit at time 0, which has written an ACK, and the PING that goes with the first. */

@@ -23,8 +23,8 @@ function refusal(call: () => unknown): string {
 
 describe('options', () => {
   it('have the defaults of the design', () => {
-    const { limits, coreLimits, runtime, turns, flushes, budget, framing, ...others } = parse({});
-    expect(coreLimits).to.deep.equal({ ...limits, checkLent: process.env.NODE_ENV === 'development' });
+    const { limits, rules, runtime, turns, flushes, budget, framing, ...others } = parse({});
+    expect(rules.limits).to.deep.equal({ ...limits, checkLent: process.env.NODE_ENV === 'development' });
     expect(others).to.deep.equal({
       heartbeatMs: 15_000,
       holdMs: 300_000,
