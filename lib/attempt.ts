@@ -7,7 +7,7 @@ import { SessionError } from './errors.ts';
 import { FlightReader } from './flight-reader.ts';
 import { LateAbort } from './late-abort.ts';
 import type { Address } from './options.ts';
-import { Alarm, type Runtime } from './runtime.ts';
+import { type Runtime, Sleeper } from './runtime.ts';
 
 export interface AttemptHost {
   /** The connection is there: write the first flight. */
@@ -18,8 +18,8 @@ export interface AttemptHost {
   failed(attempt: Attempt, error: SessionError): void;
 }
 
+/** The same for all dials of a client. */
 export interface AttemptOptions {
-  readonly address: Address | undefined;
   readonly runtime: Runtime;
   /** From the connection to the verdict. */
   readonly verdictMs: number;
@@ -27,21 +27,20 @@ export interface AttemptOptions {
   readonly connect: (address: Address | undefined, stop: LateAbort) => Promise<Duplex>;
 }
 
-export class Attempt implements CircuitOwner {
+export class Attempt extends Sleeper implements CircuitOwner {
   readonly address: Address | undefined;
   readonly #host: AttemptHost;
   readonly #options: AttemptOptions;
   readonly #abort = new LateAbort();
   readonly #reader = new FlightReader();
-  readonly #alarm: Alarm;
   #circuit: Circuit | null = null;
   #over = false;
 
-  constructor(host: AttemptHost, options: AttemptOptions) {
+  constructor(host: AttemptHost, address: Address | undefined, options: AttemptOptions) {
+    super();
     this.#host = host;
+    this.address = address;
     this.#options = options;
-    this.address = options.address;
-    this.#alarm = new Alarm(() => this.#fail(new SessionError('ERR_HANDSHAKE_TIMEOUT', `no verdict within ${options.verdictMs} ms`)));
   }
 
   start(): void {
@@ -55,7 +54,7 @@ export class Attempt implements CircuitOwner {
   /** The verdict was taken: the circuit is the session's now, or is being ended. */
   settled(): void {
     this.#over = true;
-    this.#options.runtime.disarm(this.#alarm);
+    this.#options.runtime.disarm(this);
   }
 
   /** Gives up without a word to the host. */
@@ -81,6 +80,10 @@ export class Attempt implements CircuitOwner {
     return chunk.length;
   }
 
+  override ring(): void {
+    this.#fail(new SessionError('ERR_HANDSHAKE_TIMEOUT', `no verdict within ${this.#options.verdictMs} ms`));
+  }
+
   circuitWritable(): void {}
 
   circuitLost(_circuit: Circuit, error: SessionError): void {
@@ -97,7 +100,7 @@ export class Attempt implements CircuitOwner {
     const circuit = new Circuit(socket, circuitInfo(socket, '', false), runtime);
     this.#circuit = circuit;
     circuit.owner = this;
-    runtime.arm(this.#alarm, runtime.now() + verdictMs);
+    runtime.arm(this, runtime.now() + verdictMs);
     try {
       this.#host.connected(this, circuit);
     } catch (error) {

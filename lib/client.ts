@@ -10,7 +10,7 @@ import { SessionCore } from './core/session-core.ts';
 import { decodeSnapshot, encodeSnapshot, restore, type Snapshot } from './core/snapshot.ts';
 import { SESSION_ID_BYTES } from './core/wire.ts';
 import { report } from './diagnostics.ts';
-import { Dialer, type DialerIdentity } from './dialer.ts';
+import { Dialer, type DialerIdentity, type DialerOptions } from './dialer.ts';
 import { SessionDriver } from './driver.ts';
 import { SessionError } from './errors.ts';
 import { LateAbort } from './late-abort.ts';
@@ -62,6 +62,9 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
   readonly #records: ClientRecords<Message> | null;
   readonly #ephemeral = new EphemeralKey();
   readonly #held = new Map<Session<Message>, Held<Message> | null>();
+  /** What every dial and every dialer is told, made once. */
+  readonly #attempts: AttemptOptions;
+  readonly #dialing: DialerOptions<Message>;
   #closed = false;
 
   /** @throws SessionError ERR_INVALID_OPTION */
@@ -77,6 +80,20 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
     if (this.#addresses[0] === undefined && options.connect === undefined)
       throw invalid('port', 'or path, addresses or connect must be given');
     if (bytesOf(options.metadata).length > METADATA_MOST_BYTES) throw invalid('metadata', `must have at most ${METADATA_MOST_BYTES} bytes`);
+    const { runtime, limits } = this.#settings;
+    this.#attempts = {
+      runtime,
+      verdictMs: limits.handshakeMs + limits.hookMs,
+      connect: (address, stop) => connect(address, options, limits, runtime, stop),
+    };
+    this.#dialing = {
+      settings: this.#settings,
+      addresses: this.#addresses,
+      attempts: this.#attempts,
+      secretsOf: (circuit) => this.#secretsOf(circuit),
+      retrying: (driver, attempt, delayMs, cause) => this.#tellRetry(driver, attempt, delayMs, cause),
+      ended: (driver) => this.#ended(driver),
+    };
   }
 
   /** Sessions that live. */
@@ -205,10 +222,11 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
         credentials: given === undefined ? undefined : bytesOf(given),
         metadata: metadata === undefined ? undefined : bytesOf(metadata),
         allowCleartextCredentials,
-        secretsOf: (circuit) => this.#secretsOf(circuit),
-        ephemeral: () => this.#ephemeral.current(this.#settings.runtime.now()),
+        secretsOf: this.#dialing.secretsOf,
+        ephemeral: () => this.#ephemeral.current(this.#now),
       },
-      this.#attempt(address),
+      address,
+      this.#attempts,
       signal,
     );
     const session = this.#begin(opened, place, key);
@@ -221,10 +239,11 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
 
   #begin(opened: Opened, place: number, key: string | undefined): Session<Message> {
     const { circuit, id, keys, bound, node, terms, confirmMac, rest } = opened;
+    const identity = { id, keys, bound, node };
     const core = new SessionCore(this.#settings.rules, terms, this.#holdExtra(terms));
     core.confirmWith(confirmMac);
-    const { session, dialer, driver } = this.#make(core, { id, keys, bound, node }, place, true);
-    this.#records?.begin(driver, { id, keys, bound, node }, key);
+    const { session, dialer, driver } = this.#make(core, identity, place, true);
+    this.#records?.begin(driver, identity, key);
     dialer.begin(driver, true, 1);
     const theirs = { received: 0, acked: 0, limit: terms.peerWindow, base: 0, sent: 0 };
     driver.attach(circuit, theirs, core.positions(), 0, rest);
@@ -283,27 +302,12 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
     place: number,
     accepted: boolean,
   ): Held<Message> & { session: Session<Message> } {
-    const dialer: Dialer<Message> = new Dialer<Message>(
-      {
-        settings: this.#settings,
-        addresses: this.#addresses,
-        attempt: (address) => this.#attempt(address),
-        secretsOf: (circuit) => this.#secretsOf(circuit),
-        retrying: (attempt, delayMs, cause) => this.#tellRetry({ session, attempt, delayMs, cause }),
-        ended: () => {
-          this.#records?.ended(driver);
-          this.#held.delete(session);
-        },
-      },
-      identity,
-      place,
-      accepted,
-    );
+    const dialer = new Dialer<Message>(this.#dialing, identity, place, accepted);
     const driver = new SessionDriver(core, this.#settings, dialer);
     const session = new Session(driver, {
       id: identity.id.toString('hex'),
       principal: undefined,
-      metadata: Buffer.alloc(0),
+      metadata: NO_METADATA,
       restored: !accepted,
     });
     this.#held.set(session, { dialer, driver });
@@ -325,16 +329,6 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
     return session;
   }
 
-  #attempt(address: Address | undefined): AttemptOptions {
-    const { runtime, limits } = this.#settings;
-    return {
-      address,
-      runtime,
-      verdictMs: limits.handshakeMs + limits.hookMs,
-      connect: (where, stop) => connect(where, this.#options, limits, runtime, stop),
-    };
-  }
-
   #secretsOf(circuit: Circuit): TlsSecrets | undefined {
     const { socket } = circuit;
     return this.#options.tlsTerminated !== true && socket instanceof TLSSocket ? tlsSecrets(socket) : undefined;
@@ -345,12 +339,17 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
   }
 
   /** A listener that throws ends the session it was told about. */
-  #tellRetry(notice: RetryNotice<Message>): void {
+  #tellRetry(driver: SessionDriver<Message>, attempt: number, delayMs: number, cause: SessionError): void {
     try {
-      this.emit('retry', notice);
+      this.emit('retry', { session: driver.face as Session<Message>, attempt, delayMs, cause });
     } catch (error) {
-      this.#held.get(notice.session)?.driver.applicationFailed(error);
+      driver.applicationFailed(error);
     }
+  }
+
+  #ended(driver: SessionDriver<Message>): void {
+    this.#records?.ended(driver);
+    this.#held.delete(driver.face as Session<Message>);
   }
 
   get #now(): number {
@@ -358,6 +357,7 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
   }
 }
 
+const NO_METADATA = Buffer.alloc(0);
 const RECORD_HEADER_BYTES: number = 3 + SESSION_ID_BYTES + 64;
 
 function bytesOf(value: Uint8Array | string | undefined): Buffer {

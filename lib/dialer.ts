@@ -21,18 +21,19 @@ import type { SessionDriver } from './driver.ts';
 import type { SessionHost } from './driver-host.ts';
 import { SessionError } from './errors.ts';
 import type { Address, Settings } from './options.ts';
-import { Alarm } from './runtime.ts';
+import { Sleeper } from './runtime.ts';
 import type { SessionKeys, TlsSecrets } from './security/keys.ts';
 import { showTicket } from './ticket-shown.ts';
 
+/** The same for all sessions of a client. */
 export interface DialerOptions<Message> {
   readonly settings: Settings<Message>;
   readonly addresses: readonly (Address | undefined)[];
-  readonly attempt: (address: Address | undefined) => AttemptOptions;
+  readonly attempts: AttemptOptions;
   readonly secretsOf: (circuit: Circuit) => TlsSecrets | undefined;
-  /** The next attempt is due in so many milliseconds, because of this. */
-  readonly retrying: (attempt: number, delayMs: number, cause: SessionError) => void;
-  readonly ended: () => void;
+  /** The next attempt of this session is due in so many milliseconds, because of this. */
+  readonly retrying: (driver: SessionDriver<Message>, attempt: number, delayMs: number, cause: SessionError) => void;
+  readonly ended: (driver: SessionDriver<Message>) => void;
 }
 
 export interface DialerIdentity {
@@ -51,10 +52,9 @@ const FOLLOWED_MOST = 3;
 
 const NOTHING_TOLD: Positions = { received: 0, acked: 0, limit: 0, base: 0, sent: 0 };
 
-export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, AttemptHost {
+export class Dialer<Message> extends Sleeper implements SessionHost<SessionDriver<Message>>, AttemptHost {
   readonly identity: DialerIdentity;
   readonly #options: DialerOptions<Message>;
-  readonly #alarm: Alarm;
   #driver!: SessionDriver<Message>;
   #attempt: Attempt | null = null;
   readonly #redial = new Redial();
@@ -63,7 +63,7 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
   /** Addresses offered by servers that were dialed one after the other. */
   #followed = 0;
   // What was written on the circuit of the current attempt: MACs cover it.
-  #resumeBytes: Buffer = Buffer.alloc(0);
+  #resumeBytes: Buffer = NOTHING;
   #challengeBytes: Buffer | null = null;
   #told: Positions = NOTHING_TOLD;
   #earlyEnd = 0;
@@ -76,11 +76,11 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
   #moving = false;
 
   constructor(options: DialerOptions<Message>, identity: DialerIdentity, place: number, accepted: boolean) {
+    super();
     this.#options = options;
     this.identity = identity;
     this.#place = place;
     this.#accepted = accepted;
-    this.#alarm = new Alarm(() => this.#dial());
   }
 
   /** @param driver the session; `attached`: it was opened on a circuit just now; `reserved`: highest generation in its record */
@@ -95,7 +95,7 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
   /** The network has changed, or the user does not want to wait: a new circuit now. A living one is kept until the new one is accepted. */
   nudge(): void {
     if (this.#driver.ended || this.#attempt !== null) return;
-    this.#options.settings.runtime.disarm(this.#alarm);
+    this.#options.settings.runtime.disarm(this);
     this.#dial();
   }
 
@@ -125,11 +125,16 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
   ended(): void {
     this.#attempt?.abandon();
     this.#attempt = null;
-    this.#options.settings.runtime.disarm(this.#alarm);
-    this.#options.ended();
+    this.#options.settings.runtime.disarm(this);
+    this.#options.ended(this.#driver);
   }
 
   // ---------------------------------------------------------------- one attempt
+
+  /** The next attempt is due. */
+  override ring(): void {
+    this.#dial();
+  }
 
   #dial(): void {
     const { durable, core, ended } = this.#driver;
@@ -149,11 +154,11 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
   }
 
   #connect(): void {
-    const { addresses, attempt } = this.#options;
+    const { addresses, attempts } = this.#options;
     const address = addresses[this.#place % addresses.length];
     this.#place++;
     this.#redial.dials++;
-    this.#attempt = new Attempt(this, attempt(address));
+    this.#attempt = new Attempt(this, address, attempts);
     this.#attempt.start();
   }
 
@@ -309,14 +314,14 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
     this.#driver.frozen = false;
     // The old circuit lives on: only a move still needs a new one.
     if (this.#driver.circuit !== null && !this.#moving) return;
-    this.#options.retrying(this.#redial.dials + 1, delayMs, cause);
+    this.#options.retrying(this.#driver, this.#redial.dials + 1, delayMs, cause);
     this.#arm(delayMs);
   }
 
   #arm(delayMs: number): void {
     const { runtime } = this.#options.settings;
-    runtime.disarm(this.#alarm);
-    runtime.arm(this.#alarm, this.#now + delayMs);
+    runtime.disarm(this);
+    runtime.arm(this, this.#now + delayMs);
   }
 
   get #flights(): Buffer[] {
@@ -331,3 +336,5 @@ export class Dialer<Message> implements SessionHost<SessionDriver<Message>>, Att
     return this.#options.settings.runtime.now();
   }
 }
+
+const NOTHING = Buffer.alloc(0);

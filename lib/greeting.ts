@@ -26,7 +26,7 @@ import { offer } from './offer.ts';
 import { METADATA_MOST_BYTES } from './options.ts';
 import type { Known, Live, Provisional } from './registry.ts';
 import type { Restorer } from './restorer.ts';
-import { Alarm } from './runtime.ts';
+import { Sleeper } from './runtime.ts';
 import type { Shown } from './ticket-restorer.ts';
 
 /** What is awaited: a flight; its ticket; a hook's answer; CONFIRM; PROOF; the slot of the timers at which UNKNOWN is told; nothing. */
@@ -44,11 +44,10 @@ interface Asked {
 
 type Vouched = Asked & { readonly known: Known };
 
-export class Greeting<Message> implements CircuitOwner {
+export class Greeting<Message> extends Sleeper implements CircuitOwner {
   readonly #greeter: Greeter<Message>;
   readonly #circuit: Circuit;
   readonly #reader = new FlightReader();
-  readonly #alarm: Alarm;
   readonly #abort = new LateAbort();
   #phase: Phase = 'flight';
   readonly #behind = new Behind();
@@ -64,10 +63,10 @@ export class Greeting<Message> implements CircuitOwner {
   }
 
   private constructor(greeter: Greeter<Message>, circuit: Circuit) {
+    super();
     this.#greeter = greeter;
     this.#circuit = circuit;
     circuit.owner = this;
-    this.#alarm = new Alarm(() => this.#rung());
     this.#wait(greeter.settings.limits.handshakeMs);
   }
 
@@ -333,7 +332,8 @@ export class Greeting<Message> implements CircuitOwner {
     this.#greeter.turnedAway(this.#circuit, error, code === RejectCode.AUTH);
   }
 
-  #rung(): void {
+  /** What was awaited has not come. */
+  override ring(): void {
     if (this.#phase === 'refusing') this.#reject(RejectCode.UNKNOWN, undefined, {});
     else this.#failed(new SessionError('ERR_HANDSHAKE_TIMEOUT', `nothing whole came in time (${this.#phase})`));
   }
@@ -374,13 +374,13 @@ export class Greeting<Message> implements CircuitOwner {
 
   #wait(ms: number): void {
     const { runtime } = this.#greeter.settings;
-    runtime.disarm(this.#alarm);
-    runtime.arm(this.#alarm, this.#now + ms);
+    runtime.disarm(this);
+    runtime.arm(this, this.#now + ms);
   }
 
   #over(): void {
     this.#phase = 'over';
-    this.#greeter.settings.runtime.disarm(this.#alarm);
+    this.#greeter.settings.runtime.disarm(this);
     this.#abort.abort(OVER);
     if (this.#asked?.known !== undefined) this.#greeter.pauseExpiry(this.#asked.flight, false);
     this.#greeter.greeted(this, this.#circuit);

@@ -6,7 +6,7 @@ import type { CoreTerms } from './core/session-core.ts';
 import { rejectError } from './core/verdict.ts';
 import { KeyMethod, Kind, MAX_TICKET_BYTES, NONCE_BYTES, VERSION } from './core/wire.ts';
 import { SessionError } from './errors.ts';
-import { HEARTBEAT_MS, type Settings } from './options.ts';
+import { type Address, HEARTBEAT_MS, type Settings } from './options.ts';
 import { deriveKeys, type MinuteKey, type SessionKeys, type TlsSecrets } from './security/keys.ts';
 
 /** What a session has after its OPENED was verified. */
@@ -37,6 +37,7 @@ export interface OpeningOptions<Message> {
 /** @throws SessionError that is retryable or final, as the table of its code says */
 export function openOn<Message>(
   options: OpeningOptions<Message>,
+  address: Address | undefined,
   attempt: AttemptOptions,
   signal: AbortSignal | undefined,
 ): Promise<Opened> {
@@ -46,7 +47,7 @@ export function openOn<Message>(
       if (result instanceof Error) reject(result);
       else resolve(result);
     });
-    const dial = new Attempt(opening, attempt);
+    const dial = new Attempt(opening, address, attempt);
     const onAbort = (): void => {
       dial.abandon();
       reject(new SessionError('ERR_ABORTED', 'open() was aborted', { cause: signal?.reason }));
@@ -60,7 +61,7 @@ export function openOn<Message>(
 class Opening<Message> implements AttemptHost {
   readonly #options: OpeningOptions<Message>;
   readonly #done: (result: Opened | SessionError) => void;
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Buffer = NOTHING;
   #key: MinuteKey | undefined;
   #secrets: TlsSecrets | undefined;
   #offered = 0;
@@ -138,7 +139,7 @@ class Opening<Message> implements AttemptHost {
       bound: binding !== undefined,
       terms: { role: 'dial', window: settings.window, peerWindow: flight.window, heartbeatMs, holdMs, ticketBytes },
       confirmMac: keys.mac('confirm', [this.#bytes, bytes], binding),
-      rest: Buffer.from(rest),
+      rest: rest.length === 0 ? NOTHING : Buffer.from(rest),
     };
   }
 }
@@ -147,3 +148,5 @@ class Opening<Message> implements AttemptHost {
 function offeredBytes<Message>({ durability }: Settings<Message>): number {
   return durability === 'memory' ? MAX_TICKET_BYTES : 0;
 }
+
+const NOTHING = Buffer.alloc(0);

@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { type AddressInfo, createServer, type ListenOptions as NetListenOptions, type Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket, type Server as TlsServer } from 'node:tls';
+import { createServer as createTlsServer, type SecureContextOptions, TLSSocket, type Server as TlsServer } from 'node:tls';
 import { bareSession } from './bare.ts';
 import { type Broadcast, Broadcaster, type BroadcastOptions } from './broadcast.ts';
 import { applicationError } from './causes.ts';
@@ -149,7 +149,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     }
     const source = socket instanceof Socket ? this.#gate?.sourceOf(socket) : undefined;
     const info = circuitInfo(socket, listener, this.#options.tlsTerminated === true, source);
-    if (socket instanceof Socket) this.#tlsHandshakes.delete(`${socket.remoteAddress} ${socket.remotePort}`);
+    if (socket instanceof TLSSocket) this.#tlsHandshakes.delete(`${socket.remoteAddress} ${socket.remotePort}`);
     const full = this.#circuits.size >= this.#settings.limits.connections;
     if (full || !this.#greeter.admit(info)) {
       socket.on('error', ignore);
