@@ -233,7 +233,7 @@ export class Circuit {
   /** @internal */
   onClose(): void {
     this.#others?.delete(this);
-    this.#close(new SessionError('ERR_CIRCUIT_LOST', 'the connection was closed'));
+    if (!this.#over) this.#close(new SessionError('ERR_CIRCUIT_LOST', 'the connection was closed'));
   }
 
   #close(error: SessionError | null): void {

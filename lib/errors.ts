@@ -242,9 +242,13 @@ Object.defineProperty(SessionError.prototype, brand, { value: true });
 
 /** The same error with the loss filled in: the cause is known before the count is. */
 export function withLoss(error: SessionError, loss: Loss): SessionError {
+  // Its stack is that of the other one, and its own would be taken, and made into text when it is replaced: more work than all else of an
+  // end, and a thousand sessions may end at once. Nor is the other one's read before somebody asks.
+  const { stackTraceLimit } = Error;
+  Reflect.set(Error, 'stackTraceLimit', 0);
   const told = new SessionError(error.code, '', { cause: error.cause, blame: error.blame, loss, retryAfterMs: error.retryAfterMs });
+  Reflect.set(Error, 'stackTraceLimit', stackTraceLimit);
   told.message = error.message;
-  // Not read before somebody asks: making the text of a stack costs more than all else here, and a thousand sessions may end at once.
   Object.defineProperty(told, 'stack', { get: () => error.stack, configurable: true });
   return told;
 }

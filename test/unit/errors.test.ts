@@ -92,4 +92,11 @@ describe('errors', () => {
     ]);
     expect(withLoss(new SessionError('ERR_EXPIRED', 'x'), LOSS)).to.not.have.property('cause');
   });
+
+  it('that were given their loss leave the stacks of others as they are', () => {
+    const { stackTraceLimit } = Error;
+    withLoss(new SessionError('ERR_EXPIRED', 'x'), LOSS);
+    expect(Error.stackTraceLimit).to.equal(stackTraceLimit);
+    expect(new SessionError('ERR_EXPIRED', 'x').stack).to.include('errors.test');
+  });
 });
