@@ -332,7 +332,7 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: 'lib/core/session-core.ts',
-        find: code("    if (this.role === 'accept') this.#end(this.#cause);", "    else this.#enter('done');"),
+        find: code("    if (this.role === 'accept') this.#end(this.cause);", "    else this.#enter('done');"),
         replace: "    this.#enter('done');",
       },
     ],
