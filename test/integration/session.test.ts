@@ -545,6 +545,20 @@ describe('ends', () => {
 });
 
 describe('events and statistics', () => {
+  it('eventNames() names the events that somebody listens to', async () => {
+    await using pair = await Pair.make({ framing: lines() });
+    const session = await pair.client.open();
+    expect(session.eventNames()).to.deep.equal([]);
+    const listener = (): void => {};
+    session.on('drain', listener).once('close', listener);
+    expect(session.eventNames()).to.deep.equal(['drain', 'close']);
+    session.off('drain', listener);
+    expect([session.eventNames(), session.listenerCount('drain')]).to.deep.equal([['close'], 0]);
+    session.removeAllListeners().on('attached', listener);
+    expect(session.eventNames()).to.deep.equal(['attached']);
+    session.removeAllListeners();
+  });
+
   it('attached and detached alternate, and close comes last and once', async () => {
     await using pair = await Pair.make({ framing: lines() });
     const events: string[] = [];
