@@ -183,9 +183,10 @@ export function durablePoint(count: number, ms: number, rounds: number): Point {
 
 /**
  * W4. Memory of the server per session with the last of `counts` sessions, in bytes, as soon as all are open, and once they have been idle
- * for a while: V8 gives back what it took for their opening. Idle CPU of its process in percent of one core.
+ * for a while: V8 gives back what it took for their opening. Idle CPU of its process in percent of one core, over `idleMs`, behind a rest
+ * of `restMs`: until the code of the heartbeats is compiled, to compile it is what is measured.
  */
-export function idlePoint(counts: readonly number[], idleMs: number): Point {
+export function idlePoint(counts: readonly number[], restMs: number, idleMs: number): Point {
   const last = counts.at(-1) ?? 0;
   return {
     name: `W4 ${last} idle`,
@@ -194,7 +195,7 @@ export function idlePoint(counts: readonly number[], idleMs: number): Point {
     less: true,
     rounds: 1,
     afresh: true,
-    atOnce: 3,
+    atOnce: 5,
     async measure(pair) {
       const endpoint = await serve(pair, 'idle', {});
       await run(pair, 'idle', endpoint, { count: FIRST_SESSIONS });
@@ -210,6 +211,7 @@ export function idlePoint(counts: readonly number[], idleMs: number): Point {
         after = await ask(pair.server, 'memory');
         if (count !== last) more[`B at ${count}`] = each('rss');
       }
+      await wait(restMs);
       const { share = Number.NaN } = await ask(pair.server, String(idleMs));
       const rested = await ask(pair.server, 'memory');
       await finish(pair);
