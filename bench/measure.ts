@@ -253,6 +253,7 @@ export function opensPoint(count: number, atOnce: number, rounds: number): Point
     workload: 'W5',
     unit: 'sessions/s',
     rounds,
+    warm: true,
     async measure(pair) {
       const endpoint = await serve(pair, 'opens', {});
       const startMs = performance.now();
