@@ -6,6 +6,7 @@ const HEAD_BYTES = 4;
 /** Makes messages in a ring of buffers: a peer may keep the memory of a message until it was taken at the other end. */
 export class Source {
   readonly #ring: Buffer[];
+  #next = 0;
   made = 0;
   sum = 0;
 
@@ -17,12 +18,13 @@ export class Source {
 
   next(): Buffer {
     const number = this.made++;
-    const message = this.#ring[number % this.#ring.length] as Buffer;
+    const message = this.#ring[this.#next] as Buffer;
+    if (++this.#next === this.#ring.length) this.#next = 0;
     message[0] = number >>> 24;
     message[1] = number >>> 16;
     message[2] = number >>> 8;
     message[3] = number;
-    this.sum = roll(this.sum, message, 0, message.length);
+    this.sum = roll(this.sum, number, message[message.length - 1] as number, message.length);
     return message;
   }
 }
@@ -33,13 +35,13 @@ export class Judge {
   sum = 0;
 
   take(bytes: Uint8Array, start: number, end: number): void {
-    this.sum = roll(this.sum, bytes, start, end);
+    this.sum = roll(this.sum, numberOf(bytes, start), bytes[end - 1] as number, end - start);
     this.seen++;
   }
 }
 
-function roll(sum: number, bytes: Uint8Array, start: number, end: number): number {
-  return (Math.imul(sum, 31) + numberOf(bytes, start) + (bytes[end - 1] as number) + end - start) | 0;
+function roll(sum: number, number: number, lastByte: number, bytes: number): number {
+  return (Math.imul(sum, 31) + number + lastByte + bytes) | 0;
 }
 
 /** The number that a message begins with. */

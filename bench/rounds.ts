@@ -27,7 +27,7 @@ export class Rounds {
     // Their memory is what is measured: without what earlier points have left in it.
     if (point.afresh) for (const { name } of able) await this.#end(name);
     // Code that runs for the first time is compiled while it runs.
-    if (point.warm) for (const info of able) await this.#one(info, point, WARMING);
+    for (let i = 0; i < (point.warm ?? 0); i++) for (const info of able) await this.#one(info, point, WARMING);
     for (let round = 0; round < point.rounds; round++) {
       const waiting = withBaseline(shuffled(able), point.atOnce === undefined);
       const lane = async (): Promise<void> => {

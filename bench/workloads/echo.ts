@@ -57,6 +57,6 @@ export const echo: Side = {
     link.close();
     const sorted = Float64Array.from(tookUs).sort();
     const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
-    return { count: tookUs.length, ms: endMs - startMs, wrong, p50: at(0.5), p99: at(0.99), p999: at(0.999) };
+    return { sent: source.made, count: tookUs.length, ms: endMs - startMs, wrong, p50: at(0.5), p99: at(0.99), p999: at(0.999) };
   },
 };
