@@ -52,8 +52,9 @@ const figure = (figures: Figures, name: string): number => figures[name] ?? Numb
 const FIRST_MS = 800;
 /** Of each sample, before it counts: a new session, in processes that have rested. */
 const WARM_MS = 150;
-/** With one message on its way little passes in that time, and what V8 compiles meanwhile would count as latency. */
-const WARM_ONE_MS = 500;
+/** In an echo less passes in that time, and what V8 compiles meanwhile would count as latency. */
+const WARM_ECHO_MS = 400;
+const WARM_OPENS_MS = 1500;
 
 /** W1, W3. */
 export function streamPoint(workload: Workload, bytes: number, ms: number, rounds: number, warmings = 1): Point {
@@ -91,7 +92,7 @@ export function echoPoint(inFlight: number, ms: number, rounds: number): Point {
     rounds,
     warm: 1,
     async measure(pair) {
-      const options = { bytes: 128, ms, inFlight, warmMs: inFlight === 1 ? WARM_ONE_MS : WARM_MS };
+      const options = { bytes: 128, ms, inFlight, warmMs: WARM_ECHO_MS };
       const endpoint = await serve(pair, 'echo', options);
       const figures = await run(pair, 'echo', endpoint, options);
       const served = await finish(pair);
@@ -270,7 +271,7 @@ export function opensPoint(count: number, atOnce: number, rounds: number): Point
     unit: 'sessions/s',
     rounds,
     async measure(pair) {
-      await once(pair, { count: 3 * count, ms: FIRST_MS });
+      await once(pair, { count: 3 * count, ms: WARM_OPENS_MS });
       return once(pair, { count });
     },
   };
