@@ -166,8 +166,8 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: 'lib/core/outbound.ts',
-        find: 'if (acked > this.sent)',
-        replace: 'if (false)',
+        find: 'acked > this.sent || ',
+        replace: '',
       },
     ],
   },
