@@ -51,6 +51,8 @@ export class Alarm extends Sleeper {
 
 const SLOTS = 1024;
 const SLOT_MS = 16;
+/** So many ring before others get a turn at I/O. */
+const RINGS_MOST = 128;
 
 /** Node's timers, or a test's. */
 export interface Timers {
@@ -71,6 +73,8 @@ export class Wheel {
   #turned: number;
   #timer: NodeJS.Timeout | null = null;
   #wakeSlot = Infinity;
+  /** Taken out of their slots, earliest first, and not rung yet. */
+  readonly #due: Sleeper[] = [];
 
   constructor(now: () => number, timers: Timers = nodeTimers) {
     this.#now = now;
@@ -95,7 +99,7 @@ export class Wheel {
     sleeper.dueMs = Infinity;
     if (sleeper.slot < 0) return;
     this.#remove(sleeper);
-    if (this.#armed === 0) this.#stop();
+    if (this.#armed + this.#due.length === 0) this.#stop();
   }
 
   #insert(sleeper: Sleeper, slot: number): void {
@@ -135,25 +139,34 @@ export class Wheel {
     const now = this.#now();
     this.#timer = null;
     this.#wakeSlot = Infinity;
-    const until = slotOf(now);
+    this.#collect(slotOf(now));
+    const due = this.#due;
+    let rung = 0;
+    try {
+      while (rung < due.length && rung < RINGS_MOST) this.#ring(due[rung++] as Sleeper, now);
+    } finally {
+      // One that throws does not silence the others: they ring at the next turn.
+      due.splice(0, rung);
+      if (due.length > 0) this.#sleep(this.#turned);
+      else if (this.#armed > 0) this.#sleep(Math.min(this.#wakeSlot, this.#nextSlot()));
+      else this.#stop();
+    }
+  }
+
+  /** Takes out what is due before any of it rings: a ring may arm and disarm others. */
+  #collect(until: number): void {
     const rounds = Math.min(SLOTS, until - this.#turned);
-    const due: Sleeper[] = [];
+    const found: Sleeper[] = [];
     for (let i = 0; i < rounds; i++) {
       for (let sleeper = this.#slots[(until - i) % SLOTS] as Sleeper | null; sleeper !== null; sleeper = sleeper.next) {
-        if (sleeper.slot <= until) due.push(sleeper);
+        if (sleeper.slot <= until) found.push(sleeper);
       }
     }
     this.#turned = Math.max(this.#turned, until);
-    // Earliest first. Taken out before any rings: a ring may arm and disarm others.
-    due.sort((a, b) => a.dueMs - b.dueMs);
-    for (const sleeper of due) this.#remove(sleeper);
-    let rung = 0;
-    try {
-      while (rung < due.length) this.#ring(due[rung++] as Sleeper, now);
-    } finally {
-      // One that throws must not silence the others: they ring at the next turn.
-      for (const sleeper of due.slice(rung)) if (sleeper.slot < 0) this.arm(sleeper, sleeper.dueMs);
-      if (this.#armed > 0) this.#sleep(Math.min(this.#wakeSlot, this.#nextSlot()));
+    found.sort((a, b) => a.dueMs - b.dueMs);
+    for (const sleeper of found) {
+      this.#remove(sleeper);
+      this.#due.push(sleeper);
     }
   }
 

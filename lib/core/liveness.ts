@@ -9,6 +9,8 @@ import { Deadline, Deadlines } from './deadlines.ts';
 export const LIVENESS_GRACE_MS = 5000;
 /** The most that an expiry check which ran late adds: asleep, this host could not hear the peer. */
 const LATE_GRACE_MS = 30_000;
+/** Heartbeats of all sessions of a process fall on so many instants each: one wakeup serves many, and none is late. */
+const BEATS = 64;
 
 /** Where the other times stand, behind the deadlines. */
 const HEARD = 5;
@@ -64,7 +66,7 @@ export class Liveness extends Deadlines {
     this.#queuedBytes = 0;
     this.#pauses = 0;
     this.clearAll();
-    this.set(Deadline.HEARTBEAT, now + this.heartbeatMs);
+    this.set(Deadline.HEARTBEAT, this.#beatBehind(now));
     this.set(Deadline.LIVENESS, now + this.deadAfterMs);
   }
 
@@ -85,12 +87,18 @@ export class Liveness extends Deadlines {
     }
   }
 
-  /** HEARTBEAT is due. @returns whether nothing was written for a whole heartbeat */
+  /** HEARTBEAT is due. @returns whether nothing was written for so long that the next time would be too late */
   heartbeat(now: number): boolean {
-    const wroteMs = this.times[WROTE] as number;
-    const quiet = now - wroteMs >= this.heartbeatMs;
-    this.set(Deadline.HEARTBEAT, (quiet ? now : wroteMs) + this.heartbeatMs);
+    const nextMs = this.#beatBehind(this.times[WROTE] as number);
+    const quiet = nextMs <= now;
+    this.set(Deadline.HEARTBEAT, quiet ? this.#beatBehind(now) : nextMs);
     return quiet;
+  }
+
+  /** The last of those instants within a heartbeat. */
+  #beatBehind(wroteMs: number): number {
+    const everyMs = this.heartbeatMs / BEATS;
+    return Math.floor((wroteMs + this.heartbeatMs) / everyMs) * everyMs;
   }
 
   /** LIVENESS is due. @returns why the circuit is dead; 'ask' when the peer must be asked first; null when it has been heard */

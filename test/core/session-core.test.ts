@@ -428,7 +428,8 @@ describe('session core, time', () => {
     core.send('a', false);
     written(core, 14_000);
     core.tick(HEARTBEAT_MS, 0);
-    expect([core.wantsTransmit, core.deadlines.at(Deadline.HEARTBEAT)]).to.deep.equal([false, 29_000]);
+    expect(core.wantsTransmit).to.equal(false);
+    expect(core.deadlines.at(Deadline.HEARTBEAT)).to.be.within(29_000 - HEARTBEAT_MS / 50, 29_000);
   });
 
   it('declares a circuit dead after two heartbeats and five seconds of silence, not before', () => {

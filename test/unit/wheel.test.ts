@@ -107,6 +107,28 @@ describe('wheel', () => {
     );
   });
 
+  it('rings many that are due at once a few at a time, in order, and all the same', () => {
+    const clock = new Clock();
+    const rung: number[] = [];
+    const alarms = Array.from({ length: 1000 }, (_, i) => new Alarm(() => rung.push(i)));
+    for (const [i, alarm] of alarms.entries()) clock.wheel.arm(alarm, 100 + i / 1e6);
+    const most: number[] = [];
+    for (let ms = 101; rung.length < 700; ms++) {
+      const before = rung.length;
+      clock.runTo(ms);
+      most.push(rung.length - before);
+    }
+    expect(Math.max(...most)).to.be.within(1, 200);
+    // Those that wait for their turn can still be moved, and told not to ring.
+    const moved = rung.length + 150;
+    clock.wheel.arm(alarms[moved] as Alarm, 5000);
+    for (const alarm of alarms.slice(moved + 1)) clock.wheel.disarm(alarm);
+    clock.runTo(1000);
+    expect(rung).to.deep.equal(Array.from({ length: moved }, (_, i) => i));
+    clock.runTo(6000);
+    expect([rung.length, rung.at(-1), clock.pending.size]).to.deep.equal([moved + 1, moved, 0]);
+  });
+
   it('lets a ring arm and disarm others, and itself', () => {
     const clock = new Clock();
     const rung: string[] = [];
