@@ -53,7 +53,7 @@ const FIRST_MS = 800;
 /** Of each sample, before it counts: a new session, in processes that have rested. */
 const WARM_MS = 150;
 /** In an echo less passes in that time, and what V8 compiles meanwhile would count as latency. */
-const WARM_ECHO_MS = 400;
+const WARM_ECHO_MS = 600;
 const WARM_OPENS_MS = 1500;
 
 /** W1, W3. */
