@@ -80,6 +80,6 @@ function allPoints(): readonly Point[] {
     durablePoint(1, ms, rounds),
     durablePoint(200, ms, rounds),
     // Last: it leaves no warm processes.
-    quick ? idlePoint([1000], 3000, 3000) : idlePoint([1000, 5000, 9000], 35_000, 15_000),
+    quick ? idlePoint([1000], 3000, 3000) : idlePoint([1000, 5000, 9000], 50_000, 15_000),
   ];
 }

@@ -1,5 +1,6 @@
 // Runs points: the peers take turns in a new order each round, each in processes of its own that stay up. One that fails loses its point
-// and nothing else.
+// and nothing else. The baseline has several turns a round, each with processes of its own: had it but one pair, that would have rested a
+// quarter as long as any other peer's, and V8 forgets the code of processes that rest.
 
 import type { Point, Sample } from './measure.ts';
 import { Pair } from './pair.ts';
@@ -10,11 +11,17 @@ import type { Results } from './report/results.ts';
 const BASELINE_EVERY = 7;
 const WARMING = -1;
 
+interface Turn {
+  readonly info: PeerInfo;
+  /** Whose processes. */
+  readonly name: string;
+}
+
 export class Rounds {
   readonly #results: Results;
   readonly #pairs = new Map<string, Pair>();
   /** Those that failed at the point that runs. */
-  readonly #out = new Set<PeerInfo>();
+  readonly #out = new Set<string>();
 
   constructor(results: Results) {
     this.#results = results;
@@ -24,14 +31,15 @@ export class Rounds {
     this.#out.clear();
     const able = peers.filter(({ name, workloads }) => workloads.includes(point.workload) && !(point.sessionsOnly && name === BASELINE));
     const beganMs = performance.now();
+    const again = point.atOnce === undefined;
     // Their memory is what is measured: without what earlier points have left in it.
-    if (point.afresh) for (const { name } of able) await this.#end(name);
+    if (point.afresh) await this.end();
     // Code that runs for the first time is compiled while it runs.
-    for (let i = 0; i < (point.warm ?? 0); i++) for (const info of able) await this.#one(info, point, WARMING);
+    for (let i = 0; i < (point.warm ?? 0); i++) for (const turn of turnsOf(able, again)) await this.#one(turn, point, WARMING);
     for (let round = 0; round < point.rounds; round++) {
-      const waiting = withBaseline(shuffled(able), point.atOnce === undefined);
+      const waiting = turnsOf(shuffled(able), again);
       const lane = async (): Promise<void> => {
-        for (let info = waiting.shift(); info !== undefined; info = waiting.shift()) await this.#one(info, point, round);
+        for (let turn = waiting.shift(); turn !== undefined; turn = waiting.shift()) await this.#one(turn, point, round);
       };
       await Promise.all(Array.from({ length: point.atOnce ?? 1 }, lane));
     }
@@ -42,24 +50,24 @@ export class Rounds {
     for (const name of [...this.#pairs.keys()]) await this.#end(name);
   }
 
-  async #one(info: PeerInfo, point: Point, round: number): Promise<void> {
-    if (this.#out.has(info)) return;
+  async #one({ info, name }: Turn, point: Point, round: number): Promise<void> {
+    if (this.#out.has(name)) return;
     let sample: Sample;
     try {
-      sample = await point.measure(await this.#pair(info), round === WARMING);
+      sample = await point.measure(await this.#pair(info, name), round === WARMING);
     } catch (error) {
       this.#results.failed(info.name, point.name, error);
-      this.#out.add(info);
+      this.#out.add(name);
       // Its processes may be in any state: the next point gets new ones.
-      await this.#end(info.name);
+      await this.#end(name);
       return;
     }
     if (round !== WARMING) this.#results.add(info.name, point.name, round, sample);
   }
 
-  async #pair(info: PeerInfo): Promise<Pair> {
-    const pair = this.#pairs.get(info.name) ?? (await Pair.start(info));
-    this.#pairs.set(info.name, pair);
+  async #pair(info: PeerInfo, name: string): Promise<Pair> {
+    const pair = this.#pairs.get(name) ?? (await Pair.start(info));
+    this.#pairs.set(name, pair);
     return pair;
   }
 
@@ -71,10 +79,19 @@ export class Rounds {
 }
 
 /** The baseline first, and, where they take turns one by one, again between the others. */
-function withBaseline(turns: readonly PeerInfo[], again: boolean): PeerInfo[] {
-  const baseline = turns.filter(({ name }) => name === BASELINE);
-  const others = turns.filter(({ name }) => name !== BASELINE);
-  return [...baseline, ...others.flatMap((info, i) => (again && (i + 1) % BASELINE_EVERY === 0 ? [info, ...baseline] : [info]))];
+function turnsOf(peers: readonly PeerInfo[], again: boolean): Turn[] {
+  const baseline = peers.find(({ name }) => name === BASELINE);
+  const turns: Turn[] = [];
+  const measure = (i: number): void => {
+    if (baseline !== undefined) turns.push({ info: baseline, name: `${baseline.name} ${i}` });
+  };
+  measure(0);
+  const others = peers.filter((info) => info !== baseline);
+  for (const [i, info] of others.entries()) {
+    turns.push({ info, name: info.name });
+    if (again && (i + 1) % BASELINE_EVERY === 0) measure(i + 1);
+  }
+  return turns;
 }
 
 function shuffled<T>(items: readonly T[]): T[] {
