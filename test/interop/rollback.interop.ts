@@ -19,7 +19,12 @@ class Node {
   handled: number = 0;
 
   constructor(redis: RedisServer) {
-    this.connection = new Redis(redis.port, '127.0.0.1', { maxRetriesPerRequest: null, retryStrategy: () => 50 });
+    this.connection = new Redis(redis.port, '127.0.0.1', {
+      maxRetriesPerRequest: null,
+      retryStrategy: () => 50,
+      // ioredis keeps this timer, 2 s by default, where disconnect() finds a stream that is closed already.
+      disconnectTimeout: 50,
+    });
     this.connection.on('error', () => {});
     this.server = new SessionServer({ framing: lines(), store: redisStore({ client: this.connection, allowVolatile: true }) });
     this.server.on('session', (session) => {
