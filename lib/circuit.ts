@@ -2,9 +2,10 @@
 // and its end is told once. It knows sockets and nothing of the protocol.
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { SessionError } from './errors.ts';
 import { Alarm, type Runtime } from './runtime.ts';
+import { isTlsSocket } from './tls-lazily.ts';
 
 /** Facts about a connection, safe to log. */
 export interface CircuitInfo {
@@ -288,7 +289,7 @@ export function circuitInfo(
   secureElsewhere: boolean,
   source?: { readonly address: string; readonly port: number },
 ): CircuitInfo {
-  const tls = socket instanceof TLSSocket;
+  const tls = isTlsSocket(socket);
   const remoteAddress = source?.address ?? (socket instanceof Socket ? (socket.remoteAddress ?? '') : '');
   const transport = tls ? 'tls' : !(socket instanceof Socket) ? 'duplex' : remoteAddress === '' ? 'unix' : 'tcp';
   const named = tls ? (socket as TLSSocket & { servername?: string | false }).servername : '';

@@ -1,6 +1,5 @@
 // SessionClient: opens sessions and keeps them on a circuit, each by a Dialer of its own.
 import { EventEmitter } from 'node:events';
-import { TLSSocket } from 'node:tls';
 import type { AttemptOptions } from './attempt.ts';
 import { bareSession } from './bare.ts';
 import { Circuit, circuitInfo } from './circuit.ts';
@@ -19,6 +18,7 @@ import { type Address, invalid, METADATA_MOST_BYTES, parseShared, type SessionCl
 import { delay } from './runtime.ts';
 import { EphemeralKey, SessionKeys, type TlsSecrets, tlsSecrets } from './security/keys.ts';
 import { Session } from './session.ts';
+import { isTlsSocket } from './tls-lazily.ts';
 import { type Abortable, aborted } from './waiters.ts';
 
 export interface OpenOptions extends Abortable {
@@ -331,7 +331,7 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
 
   #secretsOf(circuit: Circuit): TlsSecrets | undefined {
     const { socket } = circuit;
-    return this.#options.tlsTerminated !== true && socket instanceof TLSSocket ? tlsSecrets(socket) : undefined;
+    return this.#options.tlsTerminated !== true && isTlsSocket(socket) ? tlsSecrets(socket) : undefined;
   }
 
   #holdExtra(terms: { readonly heartbeatMs: number }): number {

@@ -1,11 +1,11 @@
 // Makes one connection: TCP, TLS, a Unix socket, or whatever the application's connect() makes. Within a time limit, and stoppable.
 import { connect as connectTcp, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { connect as connectTls } from 'node:tls';
 import { SessionError } from './errors.ts';
 import type { LateAbort } from './late-abort.ts';
 import type { Address, SessionClientOptions } from './options.ts';
 import { Alarm, type Runtime } from './runtime.ts';
+import { tlsModule } from './tls-lazily.ts';
 
 export interface ConnectLimits {
   readonly connectMs: number;
@@ -103,7 +103,7 @@ function begin<Message>(address: Address | undefined, options: SessionClientOpti
   // A name for SNI and the certificate; an IP address is none (RFC 6066 §3).
   const host = 'host' in where ? where.host : 'localhost';
   const servername = /^[\d.]+$|:/.test(host) ? {} : { servername: host };
-  return connectTls({ ALPNProtocols: ['outlast/1'], ...servername, ...tls, ...shared });
+  return tlsModule().connect({ ALPNProtocols: ['outlast/1'], ...servername, ...tls, ...shared });
 }
 
 function destroyQuietly(socket: Duplex): void {

@@ -1,6 +1,5 @@
 // Greeter: what the accepting side decides about sessions, whichever circuit asks: limits, policies, who exists, which circuit is theirs,
 // and how ended sessions are remembered. Greetings ask it; SessionServer owns it.
-import { TLSSocket } from 'node:tls';
 import type { Circuit, CircuitInfo } from './circuit.ts';
 import { encodeChallenge, type OpenFlight, type Positions, type ResumeFlight } from './core/handshake.ts';
 import type { Refusal } from './core/resume.ts';
@@ -21,6 +20,7 @@ import { Throttle } from './security/throttle.ts';
 import { Session } from './session.ts';
 import { type Shown, TicketRestorer } from './ticket-restorer.ts';
 import { isAnnounced } from './ticket-shown.ts';
+import { isTlsSocket } from './tls-lazily.ts';
 
 /** What the server's public face is told. */
 export interface GreeterEvents<Message> {
@@ -200,7 +200,7 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
 
   secretsOf(circuit: Circuit): TlsSecrets | undefined {
     const { socket } = circuit;
-    return this.#options.tlsTerminated !== true && socket instanceof TLSSocket ? tlsSecrets(socket) : undefined;
+    return this.#options.tlsTerminated !== true && isTlsSocket(socket) ? tlsSecrets(socket) : undefined;
   }
 
   bindingOf(circuit: Circuit): Buffer | undefined {

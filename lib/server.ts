@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { type AddressInfo, createServer, type ListenOptions as NetListenOptions, type Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { createServer as createTlsServer, type SecureContextOptions, TLSSocket, type Server as TlsServer } from 'node:tls';
+import type { SecureContextOptions, TLSSocket, Server as TlsServer } from 'node:tls';
 import { bareSession } from './bare.ts';
 import { type Broadcast, Broadcaster, type BroadcastOptions } from './broadcast.ts';
 import { applicationError } from './causes.ts';
@@ -17,6 +17,7 @@ import { integer, invalid, parseShared, type SessionServerOptions, type Settings
 import { ProxyGate } from './proxy-gate.ts';
 import { delay } from './runtime.ts';
 import type { Session } from './session.ts';
+import { isTlsSocket, tlsModule } from './tls-lazily.ts';
 import { type Abortable, aborted } from './waiters.ts';
 
 export interface ListenOptions extends Abortable {
@@ -149,7 +150,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     }
     const source = socket instanceof Socket ? this.#gate?.sourceOf(socket) : undefined;
     const info = circuitInfo(socket, listener, this.#options.tlsTerminated === true, source);
-    if (socket instanceof TLSSocket) this.#tlsHandshakes.delete(`${socket.remoteAddress} ${socket.remotePort}`);
+    if (isTlsSocket(socket)) this.#tlsHandshakes.delete(`${socket.remoteAddress} ${socket.remotePort}`);
     const full = this.#circuits.size >= this.#settings.limits.connections;
     if (full || !this.#greeter.admit(info)) {
       socket.on('error', ignore);
@@ -256,7 +257,7 @@ export class SessionServer<Message = Buffer> extends EventEmitter<SessionServerE
     // The rest of half an orderly end is ours to read: the peer's CLOSE, and its FIN.
     const shared = { allowHalfOpen: true, noDelay: true, highWaterMark: this.#settings.limits.socketBytes };
     if (tls === undefined) return createServer(shared, onSocket);
-    const server: TlsServer = createTlsServer(
+    const server: TlsServer = tlsModule().createServer(
       { ALPNProtocols: ['outlast/1'], handshakeTimeout: this.#settings.limits.handshakeMs, ...tls, ...this.#renewed, ...shared },
       onSocket,
     );
