@@ -44,14 +44,18 @@ async function serve(pair: Pair, workload: string, options: Options): Promise<En
 const run = (pair: Pair, workload: string, endpoint: Endpoint, options: Options): Promise<Figures> =>
   pair.client.ask({ do: 'run', workload, endpoint, options });
 const ask = (child: Child, question: string): Promise<Figures> => child.ask({ do: 'ask', question });
-const finish = (pair: Pair): Promise<Figures> => pair.server.ask({ do: 'finish' } satisfies Order);
+async function finish(pair: Pair): Promise<Figures> {
+  const order: Order = { do: 'finish' };
+  await pair.client.ask(order);
+  return pair.server.ask(order);
+}
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const figure = (figures: Figures, name: string): number => figures[name] ?? Number.NaN;
 
-/** Of the round that does not count. Large messages are few in this time: it is what V8 takes to compile all that they pass. */
-const FIRST_MS = 800;
+/** Of the round that does not count. It is what V8 takes, beside two busy processes on two cores, to compile all that messages pass. */
+const FIRST_MS = 1500;
 /** Of each sample, before it counts: a new session, in processes that have rested. */
-const WARM_MS = 150;
+const WARM_MS = 300;
 /** In an echo less passes in that time, and what V8 compiles meanwhile would count as latency. */
 const WARM_ECHO_MS = 600;
 const WARM_OPENS_MS = 1500;
@@ -198,7 +202,7 @@ export function idlePoint(counts: readonly number[], restMs: number, idleMs: num
     less: true,
     rounds: 1,
     afresh: true,
-    atOnce: 6,
+    atOnce: 4,
     async measure(pair) {
       const endpoint = await serve(pair, 'idle', {});
       await run(pair, 'idle', endpoint, { count: FIRST_SESSIONS });

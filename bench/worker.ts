@@ -3,7 +3,7 @@
 
 import { setFlagsFromString } from 'node:v8';
 import type { Endpoint, Peer } from './peer.ts';
-import { sides } from './workloads/sides.ts';
+import { type Side, sideOf } from './workloads/sides.ts';
 
 export type Order =
   | { readonly do: 'load'; readonly module: string; readonly variant: string }
@@ -27,6 +27,7 @@ export interface Serving {
 setFlagsFromString('--expose-gc');
 let peer: Peer | undefined;
 let serving: Serving | undefined;
+let running: Side | undefined;
 let before = process.cpuUsage();
 
 async function obey(order: Order): Promise<Figures & { readonly endpoint?: Endpoint }> {
@@ -36,16 +37,22 @@ async function obey(order: Order): Promise<Figures & { readonly endpoint?: Endpo
       peer = make(order.variant);
       return {};
     }
-    case 'serve':
+    case 'serve': {
+      const side = await sideOf(order.workload);
       before = process.cpuUsage();
-      serving = await sideOf(order.workload).serve(loaded(), order.options);
+      serving = await side.serve(loaded(), order.options);
       return { endpoint: serving.endpoint } as never;
-    case 'run':
+    }
+    case 'run': {
+      running = await sideOf(order.workload);
       before = process.cpuUsage();
-      return { ...(await sideOf(order.workload).run(loaded(), order.endpoint, order.options)), cpuMs: cpuSince() };
+      return { ...(await running.run(loaded(), order.endpoint, order.options)), cpuMs: cpuSince() };
+    }
     case 'ask':
       return (await serving?.ask?.(order.question)) ?? {};
     case 'finish': {
+      running?.leave?.();
+      running = undefined;
       const figures = (await serving?.finish()) ?? {};
       serving = undefined;
       return { ...figures, cpuMs: cpuSince() };
@@ -56,12 +63,6 @@ async function obey(order: Order): Promise<Figures & { readonly endpoint?: Endpo
 function loaded(): Peer {
   if (peer === undefined) throw new Error('no peer was loaded');
   return peer;
-}
-
-function sideOf(workload: string): (typeof sides)[string] & object {
-  const side = sides[workload];
-  if (side === undefined) throw new Error(`no workload ${workload}`);
-  return side;
 }
 
 /** Of this process, user and system, all threads. */

@@ -4,6 +4,7 @@
 // consumed and acked. Window and caps are raised for it, and nothing else.
 
 import { connect, type Socket } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 import { type Session, SessionClient, SessionServer } from 'outlast';
 import { lengthPrefix } from 'outlast/framing/length-prefix';
 import { settled } from '../memory.ts';
@@ -19,6 +20,8 @@ const LONGEST_MS = 20_000;
 /** Before what counts, on both ways: what it takes of 64 KiB messages until code and memory of both ends are warm. */
 const WARM_PASSES = 6;
 const PASS_MESSAGES = 1024;
+/** Between what is written and the connection: V8 marks its memory behind 64 MiB of new Buffers, which is what writing costs. */
+const OUTAGE_MS = 150;
 /** Messages of a step of `acks`: sent in one write, acked by one. */
 const STEP = 64;
 
@@ -72,6 +75,7 @@ export const resume: Side = {
       for (let i = 0; i < count; i++) session.send(source.next());
     };
     await write();
+    await wait(OUTAGE_MS);
     let attachedMs = Number.NaN;
     session.once('attached', () => {
       attachedMs = nowMs();
@@ -132,6 +136,7 @@ async function transfer(peer: Peer, endpoint: Endpoint, bytes: number, count: nu
   const all = new Promise<void>((resolve) => {
     confirmed = resolve;
   });
+  await wait(OUTAGE_MS);
   const startMs = nowMs();
   const link = await peer.connect(endpoint, { take: () => confirmed(), room() {} });
   const connectedMs = nowMs();

@@ -90,13 +90,18 @@ export const stream: Side = {
     const startMs = nowMs();
     await wait(ms);
     stopped = true;
-    open.push(link);
+    open = link;
     return { sent: source.made, before, sum: source.sum, startMs };
+  },
+
+  leave() {
+    open?.close();
+    open = undefined;
   },
 };
 
-// The link stays up until the server has everything; the next run, or the end of the process, closes it.
-const open: Link[] = [];
+/** Stays up until the server has everything. */
+let open: Link | undefined;
 
 /** The same clock in all processes of this machine. */
 export function nowMs(): number {
