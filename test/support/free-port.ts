@@ -5,8 +5,8 @@ import { createServer } from 'node:net';
 const given: Set<number> = new Set();
 
 /**
- * A port that nobody has now, and each only once: it is asked for some time before anybody listens there. Below those that the kernel gives to outgoing connections (from 32,768 on): one of these could take the port
- * while its server is away.
+ * A port that nobody has now, and each only once: nobody may listen there for some time yet. Below those that the kernel gives to outgoing
+ * connections (from 32,768 on): one of these could take the port while its server is away.
  */
 export async function freePort(): Promise<number> {
   for (;;) {
