@@ -1,4 +1,4 @@
-// node:tls, loaded when TLS is first used: it is half a megabyte of heap, and many processes never need it.
+// node:tls, loaded when TLS is first used: it is a third of a megabyte of heap, and many processes never need it.
 import { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 
