@@ -2,7 +2,7 @@
 // and says when they are consumed, which is what acks them. User code runs here, never inside the core.
 
 import type { Inbound } from './core/inbound.ts';
-import type { Inbox, Visitor } from './core/inbox.ts';
+import type { Visitor } from './core/inbox.ts';
 import type { SessionCore } from './core/session-core.ts';
 import { CloseCode } from './core/wire.ts';
 import { SessionError } from './errors.ts';
@@ -191,7 +191,7 @@ export function pullBatch<Message>(
   return null;
 }
 
-class Batch<Message> implements Visitor<Message> {
+class Batch<Message> implements Visitor {
   readonly messages: Message[] = [];
   readonly #inbound: Inbound<Message>;
   readonly #most: number;
@@ -206,24 +206,25 @@ class Batch<Message> implements Visitor<Message> {
     this.#endOffset = inbound.endOffset;
   }
 
-  visit(inbox: Inbox<Message>): boolean {
-    this.#inbound.inProgress = true;
+  visit(buffer: Buffer, start: number, end: number): boolean {
+    const inbound = this.#inbound;
+    inbound.inProgress = true;
     try {
-      this.messages.push(inbox.message());
+      this.messages.push(inbound.message(buffer, start, end));
     } catch (error) {
       // What stands in front of a fault is handed out first; the next call finds the fault again.
-      if (this.messages.length > 0) inbox.back(this.#endOffset);
+      if (this.messages.length > 0) inbound.inbox.back(buffer, start, end, this.#endOffset);
       else this.failed = true;
       this.error = error;
       return false;
     }
-    this.#endOffset = inbox.endOffset;
+    this.#endOffset = inbound.endOffset;
     return this.messages.length < this.#most;
   }
 }
 
 /** receive(): one handler call at a time, consumed when it returns or its promise resolves. */
-export class HandlerConsumer<Message> implements Consumer, Visitor<Message> {
+export class HandlerConsumer<Message> implements Consumer, Visitor {
   readonly #source: Source<Message>;
   readonly #inbound: Inbound<Message>;
   readonly #handler: (message: Message) => unknown;
@@ -255,12 +256,12 @@ export class HandlerConsumer<Message> implements Consumer, Visitor<Message> {
     if (inbox.endOffset > from) this.#source.settled();
   }
 
-  visit(inbox: Inbox<Message>): boolean {
+  visit(buffer: Buffer, start: number, end: number): boolean {
     const inbound = this.#inbound;
     inbound.inProgress = true;
     let message: Message;
     try {
-      message = inbox.message();
+      message = inbound.message(buffer, start, end);
     } catch (error) {
       this.#held = true;
       framingFailed(this.#source, error);
@@ -316,7 +317,7 @@ export class HandlerConsumer<Message> implements Consumer, Visitor<Message> {
 }
 
 /** receiveRanges(): no object per message; the range is valid during the call. */
-export class RangeConsumer<Message> implements Consumer, Visitor<Message> {
+export class RangeConsumer<Message> implements Consumer, Visitor {
   readonly #source: Source<Message>;
   readonly #inbound: Inbound<Message>;
   readonly #handler: (buffer: Buffer, start: number, end: number) => void;
@@ -341,11 +342,11 @@ export class RangeConsumer<Message> implements Consumer, Visitor<Message> {
     if (inbox.endOffset > from) this.#source.settled();
   }
 
-  visit(inbox: Inbox<Message>): boolean {
+  visit(buffer: Buffer, start: number, end: number): boolean {
     const inbound = this.#inbound;
     inbound.inProgress = true;
     try {
-      this.#handler(inbox.buffer, inbox.start, inbox.end);
+      this.#handler(buffer, start, end);
     } catch (error) {
       this.#failed = true;
       this.#source.applicationFailed(error);

@@ -27,13 +27,13 @@ export class Inbound<Message> {
   // None while everything that came is consumed and the session is idle: most sessions are idle most of the time.
   #inbox: Inbox<Message> | null = null;
   /** Offset behind the last byte taken in order; END counts one. */
-  received: number;
+  received = 0;
   /** Offset behind the last message consumed, or `received` when nothing is held or in progress. Never moves back. */
-  acked: number;
+  acked = 0;
   /** `acked` as last written to the circuit. */
-  ackTold: number;
+  ackTold = 0;
   /** The largest limit ever told to the peer: DATA beyond it is a protocol error. */
-  limitTold: number;
+  limitTold = 0;
   /** Offset of the peer's END; -1 before it came. */
   peerEnd = -1;
   /** The peer asked for an ACK once everything below is consumed; -1 when it does not wait. */
@@ -47,18 +47,14 @@ export class Inbound<Message> {
   /** Bytes that wait for a ticket; null: the peer seals none. */
   readonly withheld: Withheld | null;
   #recorded: Recorded | null = null;
-  #consumed: number;
+  #consumed = 0;
   #discarding = false;
 
   constructor(rules: InboundRules<Message>, window: number, withholds: boolean = false) {
     this.#rules = rules;
     this.window = window;
     this.withheld = withholds ? new Withheld(0) : null;
-    this.received = 0;
-    this.acked = 0;
-    this.ackTold = 0;
     this.limitTold = window;
-    this.#consumed = 0;
   }
 
   /** A fresh one begins where another process had consumed everything. */
@@ -155,9 +151,11 @@ export class Inbound<Message> {
     if (skip === length) return null;
     if (offset + length > this.limitTold) return `S-4: DATA up to ${offset + length} exceeds the limit ${this.limitTold}`;
     this.received = offset + length;
+    // Offsets may be doubles; an index never is, and V8 is told so.
+    const from = (start + skip) | 0;
     if (this.#discarding) this.discardedBytes += length - skip;
-    else if (this.withheld !== null) this.withheld.take(bytes, start + skip, end);
-    else this.inbox.take(bytes, start + skip, end);
+    else if (this.withheld !== null) this.withheld.take(bytes, from, end);
+    else this.inbox.take(bytes, from, end);
     if (this.#recorded !== null && this.#recorded.passOver > 0) this.#passOver(this.#recorded);
     return null;
   }
@@ -206,6 +204,11 @@ export class Inbound<Message> {
     if (this.#inbox === null || !this.#inbox.next()) return false;
     this.inProgress = true;
     return true;
+  }
+
+  /** The message of a range that the inbox has shown. @throws where its bytes are none */
+  message(buffer: Buffer, start: number, end: number): Message {
+    return (this.#decoder as Decoder<Message>).message(buffer, start, end);
   }
 
   /** The message handed out last, and all before it, have been consumed. */

@@ -11,9 +11,9 @@ const KEPT_BYTES = 4096;
 const EMPTY = Buffer.alloc(0);
 
 /** Is shown one message after the other, in the place where it was found. */
-export interface Visitor<Message> {
-  /** The inbox has moved to a message. It may be cleared here, but not asked for the next one. @returns whether to go on */
-  visit(inbox: Inbox<Message>): boolean;
+export interface Visitor {
+  /** The inbox has moved to buffer[start, end). It may be cleared here, but not asked for the next one. @returns whether to go on */
+  visit(buffer: Buffer, start: number, end: number): boolean;
 }
 
 class Part {
@@ -42,7 +42,7 @@ export class Inbox<Message> implements RangeSink {
   #pieceStart = 0;
   #error: SessionError | null = null;
   /** Set while it is shown messages: the decoder is at work, and must not be begun a second time. */
-  #visitor: Visitor<Message> | null = null;
+  #visitor: Visitor | null = null;
   #going = false;
   // The message found and not handed out.
   #found = false;
@@ -51,11 +51,11 @@ export class Inbox<Message> implements RangeSink {
   #foundEnd = 0;
   #foundOffset = 0;
 
-  /** The range handed out last. */
+  /** The range that next() moved to last. */
   buffer: Buffer = EMPTY;
   start = 0;
   end = 0;
-  /** Stream offset behind it. */
+  /** Stream offset behind the message handed out last, by either way. */
   endOffset = 0;
 
   constructor(decoder: Decoder<Message>) {
@@ -113,22 +113,18 @@ export class Inbox<Message> implements RangeSink {
   }
 
   /** Shows the visitor every message that is here, until it has had enough. Cheaper than next() by what the way in and out costs. */
-  each(visitor: Visitor<Message>): void {
+  each(visitor: Visitor): void {
     if (this.#visitor !== null) return;
     this.#visitor = visitor;
-    this.#going = this.#found && this.next() ? visitor.visit(this) : true;
+    this.#going = this.#found && this.next() ? visitor.visit(this.buffer, this.start, this.end) : true;
     // What is sent to a duplex within the visit may come back within it: that is found here as well.
     while (this.#going && this.#decode());
     this.#visitor = null;
   }
 
-  /** Goes back in front of the message that it has moved to. @param endOffset what it was before */
-  back(endOffset: number): void {
-    this.#found = true;
-    this.#foundBuffer = this.buffer;
-    this.#foundStart = this.start;
-    this.#foundEnd = this.end;
-    this.#foundOffset = this.endOffset;
+  /** Goes back in front of the message that is shown: buffer[start, end). @param endOffset what it was before */
+  back(buffer: Buffer, start: number, end: number, endOffset: number): void {
+    this.#keep(buffer, start, end, this.endOffset);
     this.endOffset = endOffset;
   }
 
@@ -144,19 +140,11 @@ export class Inbox<Message> implements RangeSink {
 
   range(buffer: Buffer, start: number, end: number, next: number): boolean {
     const visitor = this.#visitor;
-    if (visitor !== null) {
-      if (this.buffer !== buffer) this.buffer = buffer;
-      this.start = start;
-      this.end = end;
-      this.endOffset = this.#pieceStart + next;
-      this.#going = visitor.visit(this);
-      return this.#going;
-    }
-    if (this.#foundBuffer !== buffer) this.#foundBuffer = buffer;
-    this.#foundStart = start;
-    this.#foundEnd = end;
-    this.#foundOffset = this.#pieceStart + next;
-    this.#found = true;
+    const endOffset = this.#pieceStart + next;
+    if (visitor === null) return this.#keep(buffer, start, end, endOffset);
+    this.endOffset = endOffset;
+    if (visitor.visit(buffer, start, end)) return true;
+    this.#going = false;
     return false;
   }
 
@@ -174,7 +162,7 @@ export class Inbox<Message> implements RangeSink {
     const { decoder } = this;
     const left = this.#parts;
     // In the middle of a visit, the first piece begins behind the message that is shown.
-    if (left[0] !== undefined) left[0].start += Math.max(0, this.endOffset - this.#decoded);
+    if (left[0] !== undefined) left[0].start += Math.max(0, this.endOffset - this.#decoded) | 0;
     let messages = this.#found ? 1 : 0;
     this.#parts = [];
     this.#borrowed = 0;
@@ -194,6 +182,16 @@ export class Inbox<Message> implements RangeSink {
       }
       return messages;
     };
+  }
+
+  /** Found, and not handed out. */
+  #keep(buffer: Buffer, start: number, end: number, endOffset: number): false {
+    if (this.#foundBuffer !== buffer) this.#foundBuffer = buffer;
+    this.#foundStart = start;
+    this.#foundEnd = end;
+    this.#foundOffset = endOffset;
+    this.#found = true;
+    return false;
   }
 
   #find(): boolean {

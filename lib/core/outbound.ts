@@ -179,12 +179,13 @@ export class Outbound<Message> {
 
   /** Encodes one message into the stream. Throws with nothing taken. @returns false when the application should wait for drain. */
   send(message: Message, lend: boolean): boolean {
-    const egress = this.egress;
+    // Not by the getters, which V8 does not inline here: their calls are a tenth of what a small message costs.
+    const egress = this.#egress === null ? this.egress : this.#egress;
+    const encoder = this.#encoder === null ? this.#encode() : this.#encoder;
     const before = egress.end;
     egress.lending = lend;
     try {
-      this.#encoder ??= this.#rules.framing.encoder(this.#rules.limits);
-      this.#encoder.encode(message, egress);
+      encoder.encode(message, egress);
     } catch (error) {
       // Encoders check before they write. One of an application that does not must not leave half a message in the stream.
       egress.truncate(before);
@@ -427,6 +428,11 @@ export class Outbound<Message> {
     const egress = new Egress(this.#rules.limits.replaySegments, this.#rules.limits.checkLent);
     egress.begin(this.#ackedData);
     return egress;
+  }
+
+  #encode(): Encoder<Message> {
+    this.#encoder = this.#rules.framing.encoder(this.#rules.limits);
+    return this.#encoder;
   }
 
   #record(): Recorded {

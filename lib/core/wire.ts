@@ -153,7 +153,9 @@ const U32 = 0x1_0000_0000;
 export function readU64(bytes: Uint8Array, at: number): number {
   const high = readU32(bytes, at);
   if (high > 0x1f_ffff) return -1;
-  return high * U32 + readU32(bytes, at + 4);
+  const low = readU32(bytes, at + 4);
+  // A product is a double, even that of zero; what is computed from it would be doubles too, down to the indices of bytes.
+  return high === 0 ? low : high * U32 + low;
 }
 
 export function writeU64(bytes: Uint8Array, at: number, value: number): void {

@@ -144,8 +144,8 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: 'lib/core/inbound.ts',
-        find: 'else this.inbox.take(bytes, start + skip, end);',
-        replace: 'else this.inbox.take(bytes, start + Math.max(0, skip - 1), end);',
+        find: 'const from = (start + skip) | 0;',
+        replace: 'const from = start + Math.max(0, skip - 1);',
       },
     ],
   },

@@ -43,8 +43,7 @@ describe('inbox', () => {
         inbox.begin(1000);
         const got: string[] = [];
         let offset = 1000;
-        const look = (): void => {
-          const text = inbox.message();
+        const look = (text: string): void => {
           got.push(text);
           offset += Buffer.byteLength(text) + 1;
           expect(inbox.endOffset).to.equal(offset);
@@ -52,14 +51,14 @@ describe('inbox', () => {
         const ask = (): boolean => {
           const { ready } = inbox;
           expect(inbox.next()).to.equal(ready);
-          if (ready) look();
+          if (ready) look(inbox.message());
           return ready;
         };
         const visit = (most: number): void => {
           let left = most;
           inbox.each({
-            visit() {
-              look();
+            visit(buffer, start, end) {
+              look(inbox.decoder.message(buffer, start, end));
               return --left > 0;
             },
           });
@@ -86,8 +85,8 @@ describe('inbox', () => {
     const got: string[] = [];
     take(inbox, Buffer.from('one\ntwo\nth'), 70_000);
     inbox.each({
-      visit() {
-        got.push(inbox.message());
+      visit(buffer, start, end) {
+        got.push(inbox.decoder.message(buffer, start, end));
         if (got.length === 1) take(inbox, Buffer.from('ree\nfour\nfi'), 70_000);
         inbox.own();
         expect(inbox.ready).to.equal(false);
@@ -110,8 +109,8 @@ describe('inbox', () => {
       take(inbox, Buffer.from('one\ntwo\nthree\nfour\n'), 0);
       take(inbox, Buffer.from('five\n'), 0);
       inbox.each({
-        visit() {
-          got.push(inbox.message());
+        visit(buffer, start, end) {
+          got.push(inbox.decoder.message(buffer, start, end));
           if (got.length < 2) return true;
           left = inbox.clear();
           if (counted === 'within') count = left();

@@ -12,11 +12,11 @@ import { view } from './view.ts';
 export const NO_TRAILER = -1;
 
 export abstract class CountedDecoder implements Decoder<Buffer> {
-  protected readonly limit: number;
+  protected readonly limit: number = 0;
   /** Set by head(): where in the frame the message begins, or -1 for a frame that carries none. */
   protected from = 0;
-  readonly #trailer: number;
-  readonly #tailBytes: number;
+  readonly #trailer: number = NO_TRAILER;
+  readonly #tailBytes: number = 0;
   readonly #residue: Residue = new Residue();
   /** Size of the frame in the residue; 0 as long as its head is not complete. */
   #frameBytes = 0;
@@ -102,9 +102,9 @@ export abstract class CountedDecoder implements Decoder<Buffer> {
 }
 
 export abstract class CountedEncoder implements Encoder<Payload> {
-  readonly #limit: number;
-  readonly #headBytes: number;
-  readonly #trailer: number;
+  readonly #limit: number = 0;
+  readonly #headBytes: number = 0;
+  readonly #trailer: number = NO_TRAILER;
 
   /** @param limit The most payload bytes of a message. @param headBytes The most bytes that putHead() writes. */
   constructor(limit: number, headBytes: number, trailer: number) {

@@ -43,7 +43,7 @@ function carry(from: Core, to: Core, most = ALL): void {
 }
 
 /** Consumes messages as a consumer of ranges does. */
-class Reader implements Visitor<Buffer> {
+class Reader implements Visitor {
   readonly #inbound: Inbound<Buffer>;
   #left = 0;
 
@@ -56,11 +56,11 @@ class Reader implements Visitor<Buffer> {
     if (most > 0) this.#inbound.inbox.each(this);
   }
 
-  visit(): boolean {
-    const { inbox } = this.#inbound;
-    this.#inbound.inProgress = true;
-    taken += inbox.end - inbox.start;
-    this.#inbound.consume();
+  visit(_buffer: Buffer, start: number, end: number): boolean {
+    const inbound = this.#inbound;
+    inbound.inProgress = true;
+    taken += end - start;
+    inbound.consume();
     return --this.#left > 0;
   }
 }
