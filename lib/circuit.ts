@@ -87,13 +87,13 @@ export class Circuit {
   }
 
   /** Only a kernel socket copies what it is given; any other duplex may hand our memory to somebody who keeps it. */
-  get #copies(): boolean {
+  #copies(): boolean {
     return this.info.transport !== 'duplex';
   }
 
   /** The socket holds none of the memory it was given, so acked slabs may be used again. */
   get recyclable(): boolean {
-    return !this.#copies || this.#socket.writableLength === 0;
+    return !this.#copies() || this.#socket.writableLength === 0;
   }
 
   /** The peer ended its half in order. */
@@ -109,7 +109,7 @@ export class Circuit {
   write(buffers: Buffer[]): void {
     if (this.#over || this.#socket.writableEnded || buffers.length === 0) return;
     const socket = this.#socket;
-    if (!this.#copies) {
+    if (!this.#copies()) {
       const joined = Buffer.concat(buffers);
       // Emptied first: a duplex may hand the bytes over, and so make its other end write, before write() returns.
       buffers.length = 0;

@@ -223,7 +223,7 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
         metadata: metadata === undefined ? undefined : bytesOf(metadata),
         allowCleartextCredentials,
         secretsOf: this.#dialing.secretsOf,
-        ephemeral: () => this.#ephemeral.current(this.#now),
+        ephemeral: () => this.#ephemeral.current(this.#now()),
       },
       address,
       this.#attempts,
@@ -282,7 +282,7 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
       onAbort = () => reject(aborted(signal as AbortSignal));
       signal?.addEventListener('abort', onAbort, { once: true });
     });
-    driver.core.waitForResume(this.#now);
+    driver.core.waitForResume(this.#now());
     dialer.begin(driver, false, reserved);
     driver.touched();
     try {
@@ -352,7 +352,7 @@ export class SessionClient<Message = Buffer> extends EventEmitter<SessionClientE
     this.#held.delete(driver.face as Session<Message>);
   }
 
-  get #now(): number {
+  #now(): number {
     return this.#settings.runtime.now();
   }
 }

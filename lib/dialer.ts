@@ -87,8 +87,8 @@ export class Dialer<Message> extends Sleeper implements SessionHost<SessionDrive
   begin(driver: SessionDriver<Message>, attached: boolean, reserved: number = 0): void {
     this.#driver = driver;
     this.#reserved = reserved;
-    if (attached) return this.#redial.attached(this.#now);
-    this.#redial.search(this.#now);
+    if (attached) return this.#redial.attached(this.#now());
+    this.#redial.search(this.#now());
     this.#dial();
   }
 
@@ -102,7 +102,7 @@ export class Dialer<Message> extends Sleeper implements SessionHost<SessionDrive
   // ---------------------------------------------------------------- SessionHost
 
   detached(_driver: SessionDriver<Message>, cause: SessionError): void {
-    this.#redial.search(this.#now);
+    this.#redial.search(this.#now());
     this.#moving = false;
     if (this.#attempt === null) this.#again(cause, 0);
   }
@@ -118,7 +118,7 @@ export class Dialer<Message> extends Sleeper implements SessionHost<SessionDrive
     driver.tellDraining({ deadlineMs: notice.deadlineMs, move: notice.move });
     if (!notice.move || this.#attempt !== null || driver.ended) return;
     this.#moving = true;
-    this.#redial.search(this.#now);
+    this.#redial.search(this.#now());
     this.#arm(this.#options.settings.runtime.random() * notice.spreadMs);
   }
 
@@ -222,7 +222,7 @@ export class Dialer<Message> extends Sleeper implements SessionHost<SessionDrive
     const { core } = this.#driver;
     const { id, keys } = this.identity;
     const ours = flight.sessionId.equals(id) && flight.generation === core.generation;
-    if (!ours || !keys.verify('resumed', [...this.#flights, macInput(bytes)], this.#binding(circuit), flight.mac)) {
+    if (!ours || !keys.verify('resumed', [...this.#flights(), macInput(bytes)], this.#binding(circuit), flight.mac)) {
       throw new SessionError('ERR_HANDSHAKE', 'a RESUMED that is not for this RESUME');
     }
     attempt.settled();
@@ -237,7 +237,7 @@ export class Dialer<Message> extends Sleeper implements SessionHost<SessionDrive
     this.#unknown = 0;
     this.#followed = 0;
     this.#moving = false;
-    this.#redial.attached(this.#now);
+    this.#redial.attached(this.#now());
     core.renew(flight.heartbeatMs, flight.holdMs);
     this.#driver.attach(circuit, flight.positions, this.#told, this.#earlyEnd, Buffer.from(rest));
   }
@@ -248,7 +248,7 @@ export class Dialer<Message> extends Sleeper implements SessionHost<SessionDrive
     const { code, retryAfterMs, cause, reason } = flight;
     const told = flight.mac !== undefined && flight.sessionId.equals(this.identity.id);
     const good =
-      told && this.identity.keys.verify('rejected', [...this.#flights, macInput(bytes)], this.#binding(circuit), flight.mac as Buffer);
+      told && this.identity.keys.verify('rejected', [...this.#flights(), macInput(bytes)], this.#binding(circuit), flight.mac as Buffer);
     if (flight.mac !== undefined && !good) throw new SessionError('ERR_HANDSHAKE', 'the MAC of REJECTED is wrong');
     attempt.settled();
     this.#attempt = null;
@@ -306,7 +306,7 @@ export class Dialer<Message> extends Sleeper implements SessionHost<SessionDrive
   // ---------------------------------------------------------------- waiting
 
   #again(cause: SessionError, leastMs: number): void {
-    this.#later(cause, this.#redial.delayMs(this.#now, this.#options.settings.runtime.random(), leastMs));
+    this.#later(cause, this.#redial.delayMs(this.#now(), this.#options.settings.runtime.random(), leastMs));
   }
 
   #later(cause: SessionError, delayMs: number): void {
@@ -321,10 +321,10 @@ export class Dialer<Message> extends Sleeper implements SessionHost<SessionDrive
   #arm(delayMs: number): void {
     const { runtime } = this.#options.settings;
     runtime.disarm(this);
-    runtime.arm(this, this.#now + delayMs);
+    runtime.arm(this, this.#now() + delayMs);
   }
 
-  get #flights(): Buffer[] {
+  #flights(): Buffer[] {
     return this.#challengeBytes === null ? [this.#resumeBytes] : [this.#resumeBytes, this.#challengeBytes];
   }
 
@@ -332,7 +332,7 @@ export class Dialer<Message> extends Sleeper implements SessionHost<SessionDrive
     return this.identity.bound ? this.#options.secretsOf(circuit)?.binding : undefined;
   }
 
-  get #now(): number {
+  #now(): number {
     return this.#options.settings.runtime.now();
   }
 }

@@ -52,7 +52,7 @@ export class Durability {
   /** Resolves when the store knows that this process runs: before that what it has live would look like the rest of a crash. */
   async leased(): Promise<void> {
     const known = this.#runtime.now() - this.#renewedMs < LEASE_MS - RENEW_MS;
-    if (this.#leases && !known) await this.persist(() => this.#renew(), LEASE_MS).catch(() => {});
+    if (this.#leases() && !known) await this.persist(() => this.#renew(), LEASE_MS).catch(() => {});
   }
 
   /** Ties a session to its record. @param taken where it was found in the store; else the record is made now */
@@ -99,7 +99,7 @@ export class Durability {
     }
   }
 
-  get #leases(): boolean {
+  #leases(): boolean {
     return this.mode === 'detach' || this.address !== undefined;
   }
 
@@ -115,8 +115,8 @@ export class Durability {
   }
 
   #ring(now: number): void {
-    this.#runtime.arm(this.#alarm, now + (this.#leases ? RENEW_MS : REFRESH_MS));
-    if (this.#leases) this.#renew().catch((error: unknown) => this.#failed(error));
+    this.#runtime.arm(this.#alarm, now + (this.#leases() ? RENEW_MS : REFRESH_MS));
+    if (this.#leases()) this.#renew().catch((error: unknown) => this.#failed(error));
     if (now - this.#refreshedMs < REFRESH_MS) return;
     this.#refreshedMs = now;
     for (const committer of this.#committers) committer.refresh();

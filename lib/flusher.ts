@@ -39,14 +39,6 @@ export class Flusher<Message> implements Coalesced, Flushable {
     this.#owner = owner;
   }
 
-  get #core(): SessionCore<Message> {
-    return this.#owner.core;
-  }
-
-  get #settings(): Settings<Message> {
-    return this.#owner.settings;
-  }
-
   /** What is written now goes out soon: as long as no block is filled, sent() would do nothing for it. */
   get due(): boolean {
     return (this.#scheduled || this.reading) && this.circuit !== null;
@@ -56,7 +48,7 @@ export class Flusher<Message> implements Coalesced, Flushable {
   sent(): boolean {
     const { circuit } = this;
     if (circuit === null) return true;
-    const { outbound } = this.#core;
+    const { outbound } = this.#owner.core;
     const { filled } = outbound;
     if (filled) {
       outbound.egress.filled = false;
@@ -75,13 +67,13 @@ export class Flusher<Message> implements Coalesced, Flushable {
 
   #enqueue(): void {
     this.#scheduled = true;
-    this.#settings.flushes.add(this);
+    this.#owner.settings.flushes.add(this);
   }
 
   /** The chunk was read. @returns whether there was something to write; else the owner must see itself what has become due */
   hasRead(circuit: Circuit): boolean {
     this.reading = false;
-    const core = this.#core;
+    const core = this.#owner.core;
     const writes = core.wantsTransmit && core.fault === null && circuit === this.circuit && !this.frozen && !this.#waits();
     if (writes) this.flush();
     return writes;
@@ -90,13 +82,12 @@ export class Flusher<Message> implements Coalesced, Flushable {
   flush(): void {
     const { circuit } = this;
     if (circuit === null || this.frozen) return;
-    const core = this.#core;
+    const core = this.#owner.core;
     // A kernel that took all at once has room for more: where much is to be sent, no event has to come between.
     let writes = 1;
     while (this.#write(circuit, this.#room(circuit), false) && this.#goesOn(circuit) && writes < WRITES_MOST) writes++;
     if (core.halfCloses) circuit.end();
     this.#owner.touched();
-    if (core.wantsTransmit) this.schedule();
   }
 
   /** Writes the last frames of a session that has ended, however full the socket is, and ends the circuit in order. */
@@ -113,13 +104,13 @@ export class Flusher<Message> implements Coalesced, Flushable {
   intervalOver(): void {
     this.#waiting = false;
     // What came between may have taken everything along.
-    if (!this.#scheduled && this.#core.wantsTransmit) this.#enqueue();
+    if (!this.#scheduled && this.#owner.core.wantsTransmit) this.#enqueue();
   }
 
   /** Only small messages are there to be said: they wait for more, where there is an interval. */
   #waits(): boolean {
-    const { coalescer } = this.#settings;
-    if (coalescer === null || this.#core.urgent || this.#core.outbound.sendableBytes >= BLOCK_BYTES) return false;
+    const { coalescer } = this.#owner.settings;
+    if (coalescer === null || this.#owner.core.urgent || this.#owner.core.outbound.sendableBytes >= BLOCK_BYTES) return false;
     if (!this.#waiting) coalescer.add(this);
     this.#waiting = true;
     return true;
@@ -127,22 +118,22 @@ export class Flusher<Message> implements Coalesced, Flushable {
 
   /** @returns whether something was written, and the kernel took all of it at once */
   #write(circuit: Circuit, budget: number, full: boolean): boolean {
-    const now = this.#settings.runtime.now();
-    if (this.#core.transmit(outgoing, budget, now, full) === 0) return false;
+    const now = this.#owner.settings.runtime.now();
+    if (this.#owner.core.transmit(outgoing, budget, now, full) === 0) return false;
     circuit.write(outgoing);
     // Not by its length: that is a call into V8, and gives the memory away.
     while (outgoing.length > 0) outgoing.pop();
     const { queuedBytes } = circuit;
-    this.#core.queued(queuedBytes, now);
+    this.#owner.core.queued(queuedBytes, now);
     return queuedBytes === 0;
   }
 
   /** There is enough for another write. To write may have ended this circuit, or frozen it: a duplex answers before write() returns. */
   #goesOn(circuit: Circuit): boolean {
-    return this.#core.outbound.sendableBytes >= BLOCK_BYTES && circuit === this.circuit && !this.frozen;
+    return this.#owner.core.outbound.sendableBytes >= BLOCK_BYTES && circuit === this.circuit && !this.frozen;
   }
 
   #room(circuit: Circuit): number {
-    return this.#settings.limits.socketBytes - circuit.queuedBytes;
+    return this.#owner.settings.limits.socketBytes - circuit.queuedBytes;
   }
 }

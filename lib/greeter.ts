@@ -84,7 +84,7 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
 
   /** @returns false when a new connection must go at once, without a word. */
   admit(info: CircuitInfo): boolean {
-    return this.#exempt(info) || this.#throttle.accepted(info.remoteAddress, this.#now);
+    return this.#exempt(info) || this.#throttle.accepted(info.remoteAddress, this.#now());
   }
 
   greeting(greeting: Unfinished): void {
@@ -112,7 +112,7 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
 
   /** Counts a failure against the address. Never against a session: whoever reads an id in a log could lock its owner out. */
   suspect(circuit: Circuit): void {
-    if (!this.#exempt(circuit.info)) this.#throttle.failed(circuit.info.remoteAddress, this.#now);
+    if (!this.#exempt(circuit.info)) this.#throttle.failed(circuit.info.remoteAddress, this.#now());
   }
 
   /** Lets so many OPENs a turn through to their public-key work: a thousand at once must not stop everybody else until they are served. */
@@ -146,7 +146,7 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
   /** A draining server takes nothing from its store any more; what it still holds, or has ended, it answers for. */
   sendsOn(id: string): boolean {
     const { live, provisional } = this.registry;
-    return this.draining && !live.has(id) && !provisional.has(id) && this.registry.findTombstone(id, this.#now) === undefined;
+    return this.draining && !live.has(id) && !provisional.has(id) && this.registry.findTombstone(id, this.#now()) === undefined;
   }
 
   /** Why an OPEN from here cannot be served now; null when it can. */
@@ -209,7 +209,7 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
 
   /** Counts a change of process. @returns false when it happens too often: two processes fight over one identity. */
   takeover(entry: Live<Message>): boolean {
-    const now = this.#now;
+    const now = this.#now();
     const recent = entry.takeoversMs.filter((atMs) => atMs > now - TAKEOVER_SPAN_MS);
     if (recent.length >= this.settings.limits.takeovers) return false;
     entry.takeoversMs = [...recent, now];
@@ -227,7 +227,7 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
   }
 
   find(id: string, shown: Shown | undefined, circuit: Circuit): Known | undefined {
-    const now = this.#now;
+    const now = this.#now();
     // All three are asked, whichever knows it: the time must not tell who exists.
     const live = this.registry.live.get(id);
     const provisional = this.registry.findProvisional(id, now);
@@ -258,7 +258,7 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
     if (!paused) this.restorer?.judged(id, generation);
     const driver = this.registry.live.get(id)?.driver;
     if (driver === undefined) return;
-    driver.core.pauseHold(paused, this.#now);
+    driver.core.pauseHold(paused, this.#now());
     driver.touched();
   }
 
@@ -328,7 +328,7 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
       const finals = core.positions();
       const line = durable?.kind === 'ticket' ? durable.line : undefined;
       const tombstone = { keys, bound, principal, opened, generation, instance, cause: closeCodeOf(cause, core.closeCode), finals, line };
-      this.registry.bury(driver.id, tombstone, core.holdMs, this.#now);
+      this.registry.bury(driver.id, tombstone, core.holdMs, this.#now());
       this.restorer?.entomb(entry, tombstone, Math.max(core.holdMs, TOMBSTONE_LEAST_MS));
     } else {
       durable?.end(NOTHING, 0);
@@ -372,7 +372,7 @@ export class Greeter<Message> implements SessionHost<SessionDriver<Message>> {
     }
   }
 
-  get #now(): number {
+  #now(): number {
     return this.settings.runtime.now();
   }
 }

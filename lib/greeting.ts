@@ -82,8 +82,8 @@ export class Greeting<Message> extends Sleeper implements CircuitOwner {
   circuitWritable(): void {}
 
   circuitLost(_circuit: Circuit, error: SessionError): void {
-    if (this.#ended) return;
-    if (this.#provisional !== null) this.#greeter.registry.orphan(this.#provisional, this.#now);
+    if (this.#ended()) return;
+    if (this.#provisional !== null) this.#greeter.registry.orphan(this.#provisional, this.#now());
     this.#over();
     this.#greeter.turnedAway(this.#circuit, error, false);
   }
@@ -137,12 +137,12 @@ export class Greeting<Message> extends Sleeper implements CircuitOwner {
     this.#wait(settings.limits.hookMs);
     const turn = this.#greeter.openTurn();
     if (turn !== null) await turn;
-    if (this.#ended) return;
+    if (this.#ended()) return;
     const secrets = this.#greeter.secretsOf(circuit);
-    const choice = chooseKeys(flight, secrets, settings.psk, () => this.#greeter.ephemeral.current(this.#now));
+    const choice = chooseKeys(flight, secrets, settings.psk, () => this.#greeter.ephemeral.current(this.#now()));
     if (typeof choice === 'string') return this.#reject(RejectCode.KEY_METHOD, undefined, { reason: choice });
     const verdict = await this.#greeter.authenticate(flight, circuit.info, this.#abort);
-    if (this.#ended) return;
+    if (this.#ended()) return;
     if (verdict === false || verdict === '') return this.#reject(RejectCode.AUTH, undefined, {});
     if (typeof verdict === 'string' && registry.ofPrincipal(verdict).size >= settings.limits.sessionsPerPrincipal) {
       return this.#reject(RejectCode.BUSY, undefined, { reason: 'too many sessions of this principal' });
@@ -162,7 +162,7 @@ export class Greeting<Message> extends Sleeper implements CircuitOwner {
       circuit: circuit.info,
     });
     this.#openedBytes = openedBytes;
-    if (!registry.addProvisional(provisional, this.#now))
+    if (!registry.addProvisional(provisional, this.#now()))
       return this.#reject(RejectCode.BUSY, undefined, { reason: 'too many opens at once' });
     this.#provisional = provisional;
     this.#phase = 'confirm';
@@ -215,7 +215,7 @@ export class Greeting<Message> extends Sleeper implements CircuitOwner {
 
   async #recall(restorer: Restorer<Message>, asked: Asked): Promise<void> {
     const recalled = await restorer.recall(asked.flight.sessionId.toString('hex'), this.#circuit.info);
-    if (!this.#ended) this.#ask({ ...asked, known: asked.known ?? recalled });
+    if (!this.#ended()) this.#ask({ ...asked, known: asked.known ?? recalled });
   }
 
   #vouchesFor(known: Known | undefined, flight: ResumeFlight, bytes: Buffer): boolean {
@@ -263,11 +263,11 @@ export class Greeting<Message> extends Sleeper implements CircuitOwner {
     const credentials = Buffer.from(flight.credentials ?? EMPTY);
     const request = { id, principal: known.principal, credentials, opened: known.opened, circuit: this.#circuit.info };
     const allowed = await this.#greeter.authorizeResume(request, this.#abort);
-    if (this.#ended) return;
+    if (this.#ended()) return;
     if (!allowed) return this.#reject(RejectCode.AUTH, asked, {});
     if (this.#greeter.sendsOn(id)) return this.#reject(RejectCode.DRAINING, asked, { reason: 'shutting down' });
     const refusal = await this.#greeter.claim(id, asked, this.#circuit);
-    if (this.#ended) return this.#greeter.restorer?.judged(id, flight.generation);
+    if (this.#ended()) return this.#greeter.restorer?.judged(id, flight.generation);
     if (refusal === null) this.#fence(asked, id);
     else this.#reject(refusal.code, refusal.code === RejectCode.UNKNOWN ? undefined : asked, refusal.detail);
   }
@@ -276,12 +276,12 @@ export class Greeting<Message> extends Sleeper implements CircuitOwner {
   #fence(asked: Vouched, id: string): void {
     const { flight } = asked;
     const greeter = this.#greeter;
-    const tombstone = greeter.registry.findTombstone(id, this.#now);
+    const tombstone = greeter.registry.findTombstone(id, this.#now());
     if (tombstone !== undefined) {
       const { code, detail } = judgeEnded(tombstone, flight);
       return this.#reject(code, asked, detail);
     }
-    const provisional = greeter.registry.findProvisional(id, this.#now);
+    const provisional = greeter.registry.findProvisional(id, this.#now());
     const entry = greeter.registry.live.get(id) ?? (provisional === undefined ? undefined : greeter.make(provisional));
     if (entry === undefined) return this.#reject(RejectCode.UNKNOWN, undefined, {});
     const { core } = entry.driver;
@@ -317,7 +317,7 @@ export class Greeting<Message> extends Sleeper implements CircuitOwner {
    * @param why what the server's own application is told; the peer learns the code
    */
   #reject(code: RejectCode, asked: Vouched | undefined, detail: Partial<RejectedFlight>, why?: SessionError): void {
-    if (this.#ended) return;
+    if (this.#ended()) return;
     const sessionId = this.#reader.resumed;
     const { retryAfterMs = 0, positions, generation, cause, reason = '', address } = detail;
     const versions = code === RejectCode.VERSION ? [VERSION] : [];
@@ -339,13 +339,13 @@ export class Greeting<Message> extends Sleeper implements CircuitOwner {
   }
 
   #failed(error: SessionError): void {
-    if (this.#ended) return;
-    if (this.#provisional !== null) this.#greeter.registry.orphan(this.#provisional, this.#now);
+    if (this.#ended()) return;
+    if (this.#provisional !== null) this.#greeter.registry.orphan(this.#provisional, this.#now());
     if (error.code === 'ERR_VERSION') return this.#reject(RejectCode.VERSION, undefined, {});
     if (error.code === 'ERR_UNSUPPORTED') return this.#reject(RejectCode.UNSUPPORTED, undefined, { reason: error.message });
     // A slow or failing hook is this server's fault and not the address's: the peer may try again.
     if (this.#phase === 'deciding' && error.blame !== 'peer' && error.code !== 'ERR_SHUTDOWN')
-      return this.#reject(RejectCode.RETRY_LATER, this.#vouchedFor, LATER, error);
+      return this.#reject(RejectCode.RETRY_LATER, this.#vouchedFor(), LATER, error);
     const blamed = error.blame === 'peer' || error.code === 'ERR_HANDSHAKE_TIMEOUT';
     this.#over();
     // Not a byte to strangers: what they speak could give an answer another meaning.
@@ -353,7 +353,7 @@ export class Greeting<Message> extends Sleeper implements CircuitOwner {
     this.#greeter.turnedAway(this.#circuit, error, blamed);
   }
 
-  get #vouchedFor(): Vouched | undefined {
+  #vouchedFor(): Vouched | undefined {
     const asked = this.#asked;
     return asked?.known === undefined ? undefined : { ...asked, known: asked.known };
   }
@@ -375,7 +375,7 @@ export class Greeting<Message> extends Sleeper implements CircuitOwner {
   #wait(ms: number): void {
     const { runtime } = this.#greeter.settings;
     runtime.disarm(this);
-    runtime.arm(this, this.#now + ms);
+    runtime.arm(this, this.#now() + ms);
   }
 
   #over(): void {
@@ -386,11 +386,11 @@ export class Greeting<Message> extends Sleeper implements CircuitOwner {
     this.#greeter.greeted(this, this.#circuit);
   }
 
-  get #ended(): boolean {
+  #ended(): boolean {
     return this.#phase === 'over';
   }
 
-  get #now(): number {
+  #now(): number {
     return this.#greeter.settings.runtime.now();
   }
 }

@@ -183,7 +183,7 @@ export class TicketRestorer<Message> {
     const ticketer: Ticketer<Message> = new Ticketer(host, line, number, data);
     driver.durable = ticketer;
     this.#ticketers.add(ticketer);
-    if (this.#refresh.dueMs === Infinity) runtime.arm(this.#refresh, runtime.now() + this.#refreshMs);
+    if (this.#refresh.dueMs === Infinity) runtime.arm(this.#refresh, runtime.now() + this.#refreshMs());
   }
 
   #seal(core: SessionCore<Message>, line: Line, boundary: Boundary, identity: Ticket['identity']): Buffer {
@@ -201,11 +201,11 @@ export class TicketRestorer<Message> {
 
   /** Tickets in use are renewed long before they expire. */
   #ring(now: number): void {
-    this.#options.settings.runtime.arm(this.#refresh, now + this.#refreshMs);
+    this.#options.settings.runtime.arm(this.#refresh, now + this.#refreshMs());
     for (const ticketer of this.#ticketers) ticketer.refresh();
   }
 
-  get #refreshMs(): number {
+  #refreshMs(): number {
     return this.#options.ring.lifetimeMs / 4;
   }
 }

@@ -157,6 +157,7 @@ describe('architecture rules', () => {
       'namespace A {}',
       'export declare namespace A.B {}',
       '@sealed class A {}',
+      'get #now(): number {',
       '// @ts-ignore',
       '/* @ts-nocheck */',
       '// @ts-expect-error',

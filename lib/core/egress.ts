@@ -1,7 +1,7 @@
 // Egress: where encoders write. An open region of the current slab grows until it is sealed; the sealed region is a replay segment,
 // and the very memory that the socket is given.
 import { type ByteWriter, MAX_RESERVE, type TextEncoding } from '../framing/framing.ts';
-import { checksum, ReplayBuffer, Segment } from './replay.ts';
+import { checksum, ReplayBuffer, Segment, UNCHECKED } from './replay.ts';
 import { ROOM_BYTES, releaseSlab, type Slab, SMALL_SLAB_BYTES, takeSlab } from './slab.ts';
 
 /** Payloads up to here are copied even when they are lent: a copy is cheaper than a segment of their own. */
@@ -177,7 +177,7 @@ export class Egress implements ByteWriter {
 
   #lend(source: Uint8Array): void {
     const view = Buffer.from(source.buffer, source.byteOffset, source.byteLength);
-    this.#refer(view, 0, view.length, this.#checkLent ? checksum(view) : Number.NaN);
+    this.#refer(view, 0, view.length, this.#checkLent ? checksum(view) : UNCHECKED);
   }
 
   #refer(buffer: Buffer, start: number, end: number, sum: number): void {

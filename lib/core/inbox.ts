@@ -18,8 +18,8 @@ export interface Visitor {
 
 class Part {
   buffer: Buffer;
-  start: number;
-  end: number;
+  start = 0;
+  end = 0;
   /** Bytes of `buffer` behind `end` belong to this part and may be appended to. */
   readonly growable: boolean;
 

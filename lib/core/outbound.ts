@@ -126,12 +126,12 @@ export class Outbound<Message> {
 
   /** The same without END. */
   get dataEnd(): number {
-    return this.#egress === null ? this.#ackedData : this.#egress.end;
+    return this.#egress === null ? this.#ackedData() : this.#egress.end;
   }
 
   /** Lowest offset that can still be replayed. */
   get base(): number {
-    return this.#egress === null ? this.#ackedData : this.#egress.replay.base;
+    return this.#egress === null ? this.#ackedData() : this.#egress.replay.base;
   }
 
   /** A block was filled since this was last set back there. */
@@ -174,7 +174,7 @@ export class Outbound<Message> {
 
   /** True when this circuit can carry something now. */
   get pending(): boolean {
-    return this.finDue || this.sendableBytes > 0 || this.#ticketDue;
+    return this.finDue || this.sendableBytes > 0 || this.#ticketDue();
   }
 
   /** Encodes one message into the stream. Throws with nothing taken. @returns false when the application should wait for drain. */
@@ -231,7 +231,7 @@ export class Outbound<Message> {
     this.peerAcked = acked;
     const egress = this.#egress;
     if (egress !== null) {
-      const bytes = this.#ackedData;
+      const bytes = this.#ackedData();
       egress.seal();
       egress.replay.free(bytes, recyclable, circuit);
       if (bytes === egress.end) egress.rest(recyclable);
@@ -378,7 +378,7 @@ export class Outbound<Message> {
       out.push(end);
       this.#advance(1);
     }
-    if (!this.#ticketDue) return bytes;
+    if (!this.#ticketDue()) return bytes;
     const { covered, bytes: ticket } = this.ticket as SealedTicket;
     const header = ticketHeader(covered, ticket.length);
     out.push(header, ticket);
@@ -386,7 +386,7 @@ export class Outbound<Message> {
     return bytes + header.length + ticket.length;
   }
 
-  get #ticketDue(): boolean {
+  #ticketDue(): boolean {
     return this.ticket !== null && this.cursor >= this.ticket.covered;
   }
 
@@ -418,7 +418,7 @@ export class Outbound<Message> {
   }
 
   /** Offset behind the last byte that the peer has consumed, without END. */
-  get #ackedData(): number {
+  #ackedData(): number {
     const acked = this.fin >= 0 && this.peerAcked > this.fin ? this.fin : this.peerAcked;
     return this.#recorded === null ? acked : Math.max(acked, this.#recorded.floor);
   }
@@ -426,7 +426,7 @@ export class Outbound<Message> {
   /** Everything written before is acked. */
   #open(): Egress {
     const egress = new Egress(this.#rules.limits.replaySegments, this.#rules.limits.checkLent);
-    egress.begin(this.#ackedData);
+    egress.begin(this.#ackedData());
     return egress;
   }
 

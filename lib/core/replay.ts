@@ -2,18 +2,21 @@
 // A segment is the memory it was encoded and written from; an ack frees whole segments from the front.
 import { LARGE_SLAB_BYTES, ROOM_BYTES, releaseSlab, Slab } from './slab.ts';
 
+/** Stands for no checksum; a payload that has just this one is not checked either. */
+export const UNCHECKED = 0;
+
 export class Segment {
   readonly buffer: Buffer;
-  start: number;
-  end: number;
+  start = 0;
+  end = 0;
   /** Stream offset of the byte at `start`. */
-  readonly offset: number;
+  readonly offset: number = 0;
   /** The block to give back; null for a payload lent by the application. */
   readonly slab: Slab | null;
   /** Serial number of the circuit it was first written to; 0 before that. */
-  circuit: number;
-  /** Checksum of a lent payload, in development; NaN where none is kept. */
-  sum: number;
+  circuit = 0;
+  /** Checksum of a lent payload, in development; UNCHECKED where none is kept. */
+  sum: number = UNCHECKED;
 
   constructor(buffer: Buffer, start: number, end: number, offset: number, slab: Slab | null) {
     this.buffer = buffer;
@@ -21,13 +24,11 @@ export class Segment {
     this.end = end;
     this.offset = offset;
     this.slab = slab;
-    this.circuit = 0;
-    this.sum = Number.NaN;
   }
 
   /** False when the application has changed a payload that it lent. */
   get intact(): boolean {
-    return Number.isNaN(this.sum) || this.sum === checksum(this.buffer);
+    return this.sum === UNCHECKED || this.sum === checksum(this.buffer);
   }
 }
 

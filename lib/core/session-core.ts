@@ -80,7 +80,7 @@ export class SessionCore<Message> implements FrameSink {
     this.holdMs = terms.holdMs;
     this.#holdExtraMs = holdExtraMs;
     this.ticketBytes = terms.ticketBytes ?? 0;
-    this.inbound = new Inbound(rules, terms.window, this.#takesTickets);
+    this.inbound = new Inbound(rules, terms.window, this.#takesTickets());
     this.outbound = new Outbound(rules, terms.peerWindow);
     this.#live = new Liveness(terms.heartbeatMs, rules.limits.writeStallMs);
   }
@@ -123,7 +123,7 @@ export class SessionCore<Message> implements FrameSink {
     return this.#live.rttMs;
   }
 
-  get #takesTickets(): boolean {
+  #takesTickets(): boolean {
     return this.role === 'dial' && this.ticketBytes > 0;
   }
 
@@ -163,11 +163,11 @@ export class SessionCore<Message> implements FrameSink {
     this.applyFinals(theirs, false);
     this.inbound.ackTold = told.acked;
     this.inbound.limitTold = Math.max(this.inbound.limitTold, told.limit);
-    this.#control.reset();
+    this.#control().reset();
     // A CONFIRM that never left is made up for by the RESUME that made this circuit.
-    if (this.circuit > 1) this.#control.confirm = null;
-    this.#control.ackDue = this.inbound.acked > told.acked;
-    this.#control.closeDue = this.#state === 'finishing';
+    if (this.circuit > 1) this.#control().confirm = null;
+    this.#control().ackDue = this.inbound.acked > told.acked;
+    this.#control().closeDue = this.#state === 'finishing';
     this.#live.circuitUp(now);
     this.#judgeDone();
   }
@@ -176,9 +176,9 @@ export class SessionCore<Message> implements FrameSink {
   circuitLost(orderly: boolean, now: number, _cause?: SessionError): void {
     if (!this.attached) return;
     // The peer ended its half behind our CLOSE(UNREAD): it has read it, and is not asked again.
-    const heard = orderly && this.#state === 'finishing' && this.closeCode !== CloseCode.CLEAN && !this.#control.closeDue;
+    const heard = orderly && this.#state === 'finishing' && this.closeCode !== CloseCode.CLEAN && !this.#control().closeDue;
     this.#enter('circuitLost');
-    this.#frames.stop();
+    this.#frames().stop();
     if (heard) return this.#end(this.cause);
     this.#live.detached(now + this.holdMs + this.#holdExtraMs);
   }
@@ -206,7 +206,7 @@ export class SessionCore<Message> implements FrameSink {
 
   /** The dialing side gives the frame that must come first on a new session's circuit. */
   confirmWith(mac: Buffer): void {
-    this.#control.confirm = mac;
+    this.#control().confirm = mac;
   }
 
   /**
@@ -234,7 +234,7 @@ export class SessionCore<Message> implements FrameSink {
     if (positions.acked > outbound.peerAcked && positions.acked <= outbound.sent) outbound.confirm(positions.acked, false, this.circuit);
     if (positions.limit > outbound.peerLimit) outbound.peerLimit = positions.limit;
     // Above `sent`: another process has gone on from where this one's record was. How much of it was this one's cannot be told.
-    if (exact && positions.acked <= outbound.sent) this.#incident.finalsExact = true;
+    if (exact && positions.acked <= outbound.sent) this.#incident().finalsExact = true;
   }
 
   /** Bare mode: the application is slow, and the socket must wait. A resumable circuit is never paused: that would hide its ACKs. */
@@ -252,25 +252,25 @@ export class SessionCore<Message> implements FrameSink {
   /** Reads chunk[at, end) of the current circuit. @returns the index reached: call again with the rest when it is less than the end. */
   receive(chunk: Buffer, at: number, now: number): number {
     this.heard(now);
-    const reader = this.#frames;
+    const reader = this.#frames();
     const reached = reader.read(chunk, at, chunk.length);
     this.settle(now);
     if (this.inbound.idle && reader.between) this.#reader = null;
     return reached;
   }
 
-  get #control(): Control<Message> {
+  #control(): Control<Message> {
     this.#due ??= new Control(this.inbound, this.outbound, this.#live);
     return this.#due;
   }
 
-  get #incident(): Incidents {
+  #incident(): Incidents {
     this.#met ??= new Incidents();
     return this.#met;
   }
 
-  get #frames(): FrameReader {
-    this.#reader ??= new FrameReader(this, this.#takesTickets ? this.ticketBytes : 0);
+  #frames(): FrameReader {
+    this.#reader ??= new FrameReader(this, this.#takesTickets() ? this.ticketBytes : 0);
     return this.#reader;
   }
 
@@ -294,9 +294,9 @@ export class SessionCore<Message> implements FrameSink {
 
   /** The circuit broke a rule. Three such circuits in a row, with no byte of progress between, end the session. */
   onFault(rule: string): void {
-    this.#frames.stop();
+    this.#frames().stop();
     const fault = new SessionError('ERR_PROTOCOL', rule);
-    if (this.#incident.broken(fault, this.inbound.received + this.outbound.peerAcked)) this.fail(CloseCode.PROTOCOL, fault);
+    if (this.#incident().broken(fault, this.inbound.received + this.outbound.peerAcked)) this.fail(CloseCode.PROTOCOL, fault);
   }
 
   #frame(type: number, bytes: Buffer, start: number, length: number): string | null {
@@ -310,7 +310,7 @@ export class SessionCore<Message> implements FrameSink {
         return length === 8 ? this.#onOffset(type, readU64(bytes, start)) : `F-5: a frame of type ${type} with ${length} bytes`;
       case Frame.PING:
         if (length !== 8) return `F-5: a PING of ${length} bytes`;
-        this.#control.pinged(bytes, start);
+        this.#control().pinged(bytes, start);
         return this.#charge();
       case Frame.PONG:
         if (length !== 8) return `F-5: a PONG of ${length} bytes`;
@@ -338,7 +338,7 @@ export class SessionCore<Message> implements FrameSink {
     const rule = outbound.ack(acked, limit, this.recyclable, this.circuit);
     if (rule !== null) return rule;
     const waited = outbound.syncWanted >= 0;
-    if (outbound.syncOut < 0 && (waited || this.#due !== null)) this.#control.syncDue = waited;
+    if (outbound.syncOut < 0 && (waited || this.#due !== null)) this.#control().syncDue = waited;
     return advances ? null : this.#charge();
   }
 
@@ -352,27 +352,27 @@ export class SessionCore<Message> implements FrameSink {
       return advances ? null : this.#charge();
     }
     if (type === Frame.DISCARD) {
-      this.#incident.peerDiscards = true;
+      this.#incident().peerDiscards = true;
       return this.#charge();
     }
     if (this.role === 'accept') return 'F-6: SUPERSEDED from the dialing side';
-    this.#incident.supersededBy = offset;
+    this.#incident().supersededBy = offset;
     return null;
   }
 
   #onDrain(bytes: Buffer, start: number, length: number): string | null {
     if (this.role === 'accept') return 'F-6: DRAIN from the dialing side';
     if (length < 9) return `F-5: a DRAIN of ${length} bytes`;
-    this.#incident.drainNotice = readDrain(bytes, start, length);
+    this.#incident().drainNotice = readDrain(bytes, start, length);
     return this.#charge();
   }
 
   #onClose(bytes: Buffer, start: number, length: number): string | null {
     if (length < 2) return `F-5: a CLOSE of ${length} bytes`;
     const code = readU16(bytes, start);
-    const incidents = this.#incident;
+    const incidents = this.#incident();
     incidents.peerClosed = true;
-    this.#frames.stop();
+    this.#frames().stop();
     if (this.#state === 'closed') return null;
     if (code !== CloseCode.CLEAN) {
       incidents.finalsExact = true;
@@ -425,7 +425,7 @@ export class SessionCore<Message> implements FrameSink {
     const end = outbound.end;
     if (outbound.peerAcked >= end) return end;
     outbound.syncWanted = Math.max(outbound.syncWanted, end);
-    if (outbound.syncOut < 0) this.#control.syncDue = true;
+    if (outbound.syncOut < 0) this.#control().syncDue = true;
     return end;
   }
 
@@ -440,17 +440,17 @@ export class SessionCore<Message> implements FrameSink {
     if (this.#state === 'closed') return;
     const inbound = this.inbound;
     if (inbound.settle()) {
-      if (inbound.acked - inbound.ackTold >= inbound.window / 4 || inbound.ended) this.#control.ackDue = true;
+      if (inbound.acked - inbound.ackTold >= inbound.window / 4 || inbound.ended) this.#control().ackDue = true;
       else if (this.deadlines.at(Deadline.ACK) === Infinity && this.attached)
         this.deadlines.set(Deadline.ACK, now + this.limits.ackDelayMs);
     }
     if (inbound.syncBelow >= 0 && inbound.acked >= inbound.syncBelow) {
       inbound.syncBelow = -1;
-      this.#control.ackDue = true;
+      this.#control().ackDue = true;
     }
-    if (inbound.discardedBytes > 0 && !this.#incident.discardTold) {
-      this.#incident.discardTold = true;
-      this.#control.discardDue = this.attached;
+    if (inbound.discardedBytes > 0 && !this.#incident().discardTold) {
+      this.#incident().discardTold = true;
+      this.#control().discardDue = this.attached;
     }
     const error = inbound.streamError;
     if (error !== null) this.fail(CloseCode.FRAMING, error);
@@ -459,7 +459,7 @@ export class SessionCore<Message> implements FrameSink {
 
   /** The accepting side asks the dialing side to go elsewhere, or its application to wind down. */
   drain(notice: DrainNotice): void {
-    if (this.#state !== 'closed') this.#control.drain = notice;
+    if (this.#state !== 'closed') this.#control().drain = notice;
   }
 
   /** Ends the session at once with a code for the peer and an error for the application. */
@@ -468,7 +468,7 @@ export class SessionCore<Message> implements FrameSink {
     // The last ACK is exact: it counts what a handler consumed in the turn that ends here.
     this.inbound.settle();
     // Without a circuit too: one may be on its way, made for this session before it failed.
-    this.#control.close(code, true, reason);
+    this.#control().close(code, true, reason);
     this.#end(error);
   }
 
@@ -493,17 +493,17 @@ export class SessionCore<Message> implements FrameSink {
     const live = this.#live;
     if (live.due(Deadline.ACK, now)) {
       live.clear(Deadline.ACK);
-      this.#control.ackDue = true;
+      this.#control().ackDue = true;
     }
     if (live.due(Deadline.HEARTBEAT, now) && live.heartbeat(now)) this.#quiet(now);
     if (live.due(Deadline.LIVENESS, now)) {
       const verdict = live.liveness(now);
-      if (verdict === 'ask') this.#control.pingDue = true;
-      else if (verdict !== null) this.#incident.fault = verdict;
+      if (verdict === 'ask') this.#control().pingDue = true;
+      else if (verdict !== null) this.#incident().fault = verdict;
     }
     if (live.due(Deadline.WRITE_STALL, now)) {
       const stalled = live.writeStall(queuedBytes, now);
-      if (stalled !== null) this.#incident.fault = stalled;
+      if (stalled !== null) this.#incident().fault = stalled;
     }
     if (live.due(Deadline.HOLD, now) && live.held(this.holdMs, now)) this.#expire();
   }
@@ -515,8 +515,8 @@ export class SessionCore<Message> implements FrameSink {
 
   /** Nothing was written for a heartbeat: the peer must hear something, and an idle session gives memory back. */
   #quiet(now: number): void {
-    this.#control.ackDue = true;
-    if (now - this.#live.heardMs >= this.heartbeatMs) this.#control.pingDue = true;
+    this.#control().ackDue = true;
+    if (now - this.#live.heardMs >= this.heartbeatMs) this.#control().pingDue = true;
     this.inbound.rest();
     this.outbound.rest();
   }
@@ -537,7 +537,7 @@ export class SessionCore<Message> implements FrameSink {
     if (budget <= 0 || this.#state === 'detached' || this.#state === 'lingering') return 0;
     if (!full) this.outbound.seal();
     const { inbound, outbound } = this;
-    const control = this.#control;
+    const control = this.#control();
     const open = this.#state !== 'closed';
     const ackNews = control.ackDue || inbound.acked > inbound.ackTold;
     const head = control.headFor(open && (control.ackDue || outbound.pending));
@@ -572,14 +572,14 @@ export class SessionCore<Message> implements FrameSink {
     const { finAcked, fin } = this.outbound;
     const unread = this.inbound.discardedBytes > 0;
     if (unread ? !finAcked && !(this.incidents.peerDiscards && fin >= 0) : !finAcked || !this.inbound.ended) return;
-    this.#control.close(unread ? CloseCode.UNREAD : CloseCode.CLEAN, this.#state === 'attached');
-    this.#incident.cause = unread ? unreadError(this.inbound.discardedBytes, finAcked) : undefined;
+    this.#control().close(unread ? CloseCode.UNREAD : CloseCode.CLEAN, this.#state === 'attached');
+    this.#incident().cause = unread ? unreadError(this.inbound.discardedBytes, finAcked) : undefined;
     if (this.role === 'accept') this.#end(this.cause);
     else this.#enter('done');
   }
 
   #end(cause: SessionError | undefined): void {
-    this.#incident.cause = cause;
+    this.#incident().cause = cause;
     this.#enter('ended');
     this.deadlines.clearAll();
   }

@@ -159,8 +159,9 @@ export function readU64(bytes: Uint8Array, at: number): number {
 }
 
 export function writeU64(bytes: Uint8Array, at: number, value: number): void {
-  writeU32(bytes, at, Math.floor(value / U32));
-  writeU32(bytes, at + 4, value % U32);
+  writeU32(bytes, at, value < U32 ? 0 : Math.floor(value / U32));
+  // What it shifts it takes modulo 2^32; `%` would call a function of C, for each offset on the wire.
+  writeU32(bytes, at + 4, value);
 }
 
 export function readU32(bytes: Uint8Array, at: number): number {

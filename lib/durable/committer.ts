@@ -134,7 +134,7 @@ export class Committer<Message> implements Bonded {
   /** No message is in progress now, or may not be: if so, this is a boundary. */
   capture(): void {
     const { core } = this.#host;
-    if (this.#over || !this.#writes || core.inbound.inProgress) return;
+    if (this.#over || !this.#writes() || core.inbound.inProgress) return;
     const awaited = this.#bonds.filter(({ bond }) => bond.awaits(this));
     const moved = awaited.length > 0 || isBehind(this.#captured, core, this.#data);
     if (!moved && !this.#mark.stale) return;
@@ -145,7 +145,7 @@ export class Committer<Message> implements Bonded {
 
   /** The session was touched: a boundary at the end of this tick, where nothing is in progress. Groups what is done in one go. */
   soon(): void {
-    if (this.#soonDue || this.#over || !this.#writes) return;
+    if (this.#soonDue || this.#over || !this.#writes()) return;
     if (!this.#mark.stale && !isBehind(this.#captured, this.#host.core, this.#data)) return;
     this.#soonDue = true;
     this.#host.soon(this.#now);
@@ -279,7 +279,7 @@ export class Committer<Message> implements Bonded {
 
   // ---------------------------------------------------------------- the store
 
-  get #writes(): boolean {
+  #writes(): boolean {
     return this.#mark.detached || this.#options.mode === 'commit';
   }
 
@@ -325,7 +325,7 @@ export class Committer<Message> implements Bonded {
     this.#writeDue = false;
     const { core } = this.#host;
     const { store } = this.#options;
-    const boundary = this.#storable;
+    const boundary = this.#storable();
     const clean = this.#mark.mayGo && !core.inbound.inProgress && !isBehind(boundary, core, this.#data);
     if (this.#claim === null || (boundary === this.#stored && !(clean && this.#mark.stale) && !this.#refreshDue && !always)) return;
     for (let result: WriteResult | undefined; result?.status !== 'done'; ) {
@@ -342,7 +342,7 @@ export class Committer<Message> implements Bonded {
   }
 
   /** The newest boundary that is not tied to those of other sessions. */
-  get #storable(): Boundary {
+  #storable(): Boundary {
     const [tied] = this.#bonds;
     if (tied === undefined) return this.#captured;
     return this.#stored !== null && this.#stored.serial > tied.before.serial ? this.#stored : tied.before;
@@ -356,7 +356,7 @@ export class Committer<Message> implements Bonded {
 
   #done(boundary: Boundary, commit: number): void {
     this.#commit = commit;
-    this.#writtenEnd = this.#writes ? dataEnd(boundary) : -1;
+    this.#writtenEnd = this.#writes() ? dataEnd(boundary) : -1;
     this.#stored = boundary;
     if (this.#over) return;
     this.#release(boundary);

@@ -95,14 +95,14 @@ export class Ticketer<Message> {
 
   /** Outputs of a message in progress: no ticket covers them before its end. */
   get heldBytes(): number {
-    return this.#host.core.outbound.end - this.#newest.end;
+    return this.#host.core.outbound.end - this.#newest().end;
   }
 
   readonly holdsBack = true;
 
   /** Serial of the newest boundary, and of the last one whose ticket has left. */
   get serial(): number {
-    return this.#newest.serial;
+    return this.#newest().serial;
   }
   get storedSerial(): number {
     return this.#leftSerial;
@@ -114,7 +114,7 @@ export class Ticketer<Message> {
   capture(): void {
     const { core } = this.#host;
     if (this.#over || core.inbound.inProgress) return;
-    const newest = this.#newest;
+    const newest = this.#newest();
     if (!isBehind(newest, core, this.#data)) return;
     this.#add(capture(core, this.#data, newest.serial + 1));
     this.#later();
@@ -125,7 +125,7 @@ export class Ticketer<Message> {
     if (this.#over) return;
     if (this.#proofs.length > 0) this.#prove();
     if (this.#soonDue) return;
-    if (!this.#hasLeft && !isBehind(this.#newest, this.#host.core, this.#data)) return;
+    if (!this.#hasLeft() && !isBehind(this.#newest(), this.#host.core, this.#data)) return;
     this.#later();
   }
 
@@ -189,12 +189,12 @@ export class Ticketer<Message> {
 
   // ---------------------------------------------------------------- tickets
 
-  get #newest(): Boundary {
+  #newest(): Boundary {
     return this.#boundaries[this.#boundaries.length - 1] as Boundary;
   }
 
   /** A ticket has been written, and what waits for it was not told. */
-  get #hasLeft(): boolean {
+  #hasLeft(): boolean {
     return this.#attached && this.#sealed !== null && !this.#left && this.#host.core.outbound.ticket === null;
   }
 
@@ -208,7 +208,7 @@ export class Ticketer<Message> {
   readonly #now = (): void => {
     this.#soonDue = false;
     const sealed = this.#sealed;
-    if (this.#hasLeft && sealed !== null) {
+    if (this.#hasLeft() && sealed !== null) {
       this.#left = true;
       this.#leftSerial = Math.max(this.#leftSerial, sealed.serial);
       this.#covered = sealed.end;
@@ -241,7 +241,7 @@ export class Ticketer<Message> {
   /** Seals the newest boundary that the client has room for, when the last ticket has left and it is not too soon. */
   #next(): void {
     const { core } = this.#host;
-    if (!this.#attached || this.#over || core.outbound.ticket !== null || this.#hasLeft) return;
+    if (!this.#attached || this.#over || core.outbound.ticket !== null || this.#hasLeft()) return;
     const boundary = this.#fitting();
     if (boundary === undefined || (this.#sealed !== null && boundary.serial <= this.#sealed.serial)) return;
     const first = this.#sealed === null;

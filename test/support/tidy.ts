@@ -81,6 +81,7 @@ const BANNED_IN_LIB: readonly (readonly [RegExp, string])[] = [
   [/(?<![.\w$#])enum\s+\w/g, 'enum: use a const object and a union'],
   [/^[ \t]*(export\s+|declare\s+)*(namespace|module)\s+[\w.]+\s*\{/gm, 'namespace: use a file'],
   [/^[ \t]*@\w/gm, 'decorator'],
+  [/^[ \t]*(static[ \t]+)?[gs]et[ \t]+#\w+/gm, 'private accessor: use a method, V8 calls its runtime for each use'],
 ];
 
 const FILE_LINES = 400;
