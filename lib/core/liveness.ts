@@ -22,6 +22,9 @@ const RTT = 9;
 /** When the bucket of frames that advance nothing is full again. */
 const FULL = 10;
 
+/** Heartbeats without a word from the peer until it is asked for one. At 1, two ends that beat at once would ask each other each time. */
+const OVERDUE_BEATS = 1.25;
+
 export class Liveness extends Deadlines {
   readonly #writeStallMs: number;
   heartbeatMs: number;
@@ -57,6 +60,11 @@ export class Liveness extends Deadlines {
   /** Nothing heard for this long means that the circuit is dead. */
   get deadAfterMs(): number {
     return 2 * this.heartbeatMs + LIVENESS_GRACE_MS;
+  }
+
+  /** The peer's own heartbeat is overdue, by more than what two clocks and a network make of the same instant. */
+  overdue(now: number): boolean {
+    return now - this.heardMs >= this.heartbeatMs * OVERDUE_BEATS;
   }
 
   circuitUp(now: number): void {

@@ -516,7 +516,7 @@ export class SessionCore<Message> implements FrameSink {
   /** Nothing was written for a heartbeat: the peer must hear something, and an idle session gives memory back. */
   #quiet(now: number): void {
     this.#control().ackDue = true;
-    if (now - this.#live.heardMs >= this.heartbeatMs) this.#control().pingDue = true;
+    if (this.#live.overdue(now)) this.#control().pingDue = true;
     this.inbound.rest();
     this.outbound.rest();
   }

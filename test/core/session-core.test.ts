@@ -423,6 +423,20 @@ describe('session core, time', () => {
     expect(typesWritten(core, 2 * HEARTBEAT_MS)).to.deep.equal([5, 2]);
   });
 
+  it('asks for nothing that is on its way: the peer beats at the same instants', () => {
+    const core = attachedLines('accept');
+    for (let beat = 1; beat <= 20; beat++) {
+      const nowMs = beat * HEARTBEAT_MS;
+      core.tick(nowMs, 0);
+      expect(typesWritten(core, nowMs)).to.deep.equal([2]);
+      // Later and later: a network that fills up.
+      give(core, ack(0, WINDOW), nowMs + beat * 50);
+    }
+    const silentMs = 22 * HEARTBEAT_MS;
+    core.tick(silentMs, 0);
+    expect(typesWritten(core, silentMs)).to.deep.equal([5, 2]);
+  });
+
   it('counts the heartbeat from the last write', () => {
     const core = attachedLines('accept');
     core.send('a', false);
