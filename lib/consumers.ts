@@ -61,7 +61,7 @@ export class IteratorConsumer<Message, Item> implements Consumer, AsyncIterableI
   readonly #source: Source<Message>;
   readonly #pull: Pull<Message, Item>;
   /** Messages until others get a turn. */
-  #left: number;
+  #left = 0;
   #resting = false;
   #waiters: Waiter<Item>[] = [];
   #over = false;
@@ -194,8 +194,8 @@ export function pullBatch<Message>(
 class Batch<Message> implements Visitor {
   readonly messages: Message[] = [];
   readonly #inbound: Inbound<Message>;
-  readonly #most: number;
-  #endOffset: number;
+  readonly #most: number = 0;
+  #endOffset = 0;
   /** The first message could not be made. */
   failed = false;
   error: unknown;
@@ -231,7 +231,7 @@ export class HandlerConsumer<Message> implements Consumer, Visitor {
   #resolved: (() => void) | null = null;
   #rejected: ((error: unknown) => void) | null = null;
   /** Messages until others get a turn: promises that are resolved already let nobody else run. */
-  #left: number;
+  #left = 0;
   #busy = false;
   /** The handler of the last message goes on, or failed. */
   #held = false;

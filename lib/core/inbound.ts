@@ -20,7 +20,7 @@ interface Recorded {
 }
 
 export class Inbound<Message> {
-  readonly window: number;
+  readonly window: number = 0;
   readonly #rules: InboundRules<Message>;
   // Made for the first byte, and kept: what it has seen may count for what follows.
   #decoder: Decoder<Message> | null = null;

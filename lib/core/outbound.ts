@@ -43,13 +43,13 @@ export class Outbound<Message> {
   // None while everything written is acked and the session is idle: most sessions are idle most of the time.
   #egress: Egress | null = null;
   /** The peer's window: no message may be larger, framing included. */
-  readonly peerWindow: number;
+  readonly peerWindow: number = 0;
   /** Next offset to write on this circuit. */
   cursor = 0;
   /** Highest offset ever put on any circuit; END counts one. */
   sent = 0;
   peerAcked = 0;
-  peerLimit: number;
+  peerLimit = 0;
   /** Offset of our END; -1 before end(). */
   fin = -1;
   /** Bytes written again after a circuit change. */

@@ -15,17 +15,15 @@ const small: Slab[] = [];
 export class Slab {
   readonly buffer: Buffer;
   /** Sealed regions still needed, plus one while a session writes into it. */
-  uses: number;
+  uses = 0;
   /**
    * A region was written to more than one circuit, so that a socket may still hold it after its bytes were acked.
    * Such memory is left to the garbage collector: reused, it could leak one session's bytes into another's connection.
    */
-  tainted: boolean;
+  tainted = false;
 
   constructor(bytes: number) {
     this.buffer = Buffer.allocUnsafeSlow(bytes);
-    this.uses = 0;
-    this.tainted = false;
   }
 }
 

@@ -95,15 +95,15 @@ class PlainDecoder extends CountedDecoder {
 
 class LengthPrefixDecoder extends CountedDecoder {
   readonly #layout: Layout;
-  readonly #at: number;
-  readonly #bytes: number;
-  readonly #little: boolean;
-  readonly #headBytes: number;
+  readonly #at: number = 0;
+  readonly #bytes: number = 0;
+  readonly #little: boolean = false;
+  readonly #headBytes: number = 0;
   /** Size of a frame whose field is zero. */
-  readonly #extra: number;
+  readonly #extra: number = 0;
   /** Least and largest size of a frame. */
-  readonly #least: number;
-  readonly #most: number;
+  readonly #least: number = 0;
+  readonly #most: number = 0;
 
   constructor(limits: FramingLimits, layout: Layout) {
     super(limits, NO_TRAILER);

@@ -113,7 +113,7 @@ export const canaries: readonly Canary[] = [
   {
     name: 'expiry during a verdict',
     why: 'a session expires while the RESUME that would save it is being judged',
-    edits: [{ file: 'lib/greeter.ts', find: '    driver.core.pauseHold(paused, this.#now);', replace: '' }],
+    edits: [{ file: 'lib/greeter.ts', find: '    driver.core.pauseHold(paused, this.#now());', replace: '' }],
   },
   // ---------------------------------------------------------------- offsets and acks
   {
@@ -219,7 +219,7 @@ export const canaries: readonly Canary[] = [
       },
       {
         file: 'lib/core/session-core.ts',
-        find: code("    this.#enter('circuitLost');", '    this.#frames.stop();'),
+        find: code("    this.#enter('circuitLost');", '    this.#frames().stop();'),
         replace: "    this.#enter('circuitLost');",
       },
     ],
@@ -245,7 +245,7 @@ export const canaries: readonly Canary[] = [
         file: 'lib/greeting.ts',
         find: '    // From here to the verdict the session must not expire',
         replace: code(
-          "    const early = good ? this.#greeter.registry.findProvisional(flight.sessionId.toString('hex'), this.#now) : undefined;",
+          "    const early = good ? this.#greeter.registry.findProvisional(flight.sessionId.toString('hex'), this.#now()) : undefined;",
           '    if (early !== undefined) this.#greeter.announce(this.#greeter.make(early));',
           '    // From here to the verdict the session must not expire',
         ),

@@ -40,8 +40,8 @@ export const durableCanaries: readonly Canary[] = [
     edits: [
       {
         file: 'lib/durable/committer.ts',
-        find: 'if (this.#over || !this.#writes || core.inbound.inProgress) return;',
-        replace: 'if (this.#over || !this.#writes) return;',
+        find: 'if (this.#over || !this.#writes() || core.inbound.inProgress) return;',
+        replace: 'if (this.#over || !this.#writes()) return;',
       },
     ],
   },

@@ -37,7 +37,7 @@ export const ticketCanaries: readonly Canary[] = [
     name: 'nothing is withheld',
     why: 'the application has seen what the next server, which goes on from the ticket, may not send',
     edits: [
-      { file: 'lib/core/inbound.ts', find: 'else if (this.withheld !== null) this.withheld.take(bytes, start + skip, end);', replace: '' },
+      { file: 'lib/core/inbound.ts', find: 'else if (this.withheld !== null) this.withheld.take(bytes, from, end);', replace: '' },
       {
         file: 'lib/core/inbound.ts',
         find: 'return this.withheld === null ? this.received : this.withheld.covered;',
