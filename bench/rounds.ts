@@ -6,10 +6,13 @@ import type { Point, Sample } from './measure.ts';
 import { Pair } from './pair.ts';
 import { BASELINE, type PeerInfo } from './peer.ts';
 import type { Results } from './report/results.ts';
+import { MOST_STOLEN, Theft } from './stolen.ts';
 
 /** The baseline runs again after so many others: the machine changes within a round. */
 const BASELINE_EVERY = 7;
 const WARMING = -1;
+/** So often is a sample taken again of which the machine's host took too much; the one that lost least counts. */
+const REPEATS = 2;
 
 interface Turn {
   readonly info: PeerInfo;
@@ -52,7 +55,7 @@ export class Rounds {
     if (this.#out.has(name)) return;
     let sample: Sample;
     try {
-      sample = await point.measure(await this.#pair(info, name), round === WARMING);
+      sample = await this.#sample(await this.#pair(info, name), point, round);
     } catch (error) {
       this.#results.failed(info.name, point.name, error);
       this.#out.add(name);
@@ -61,6 +64,24 @@ export class Rounds {
       return;
     }
     if (round !== WARMING) this.#results.add(info.name, point.name, round, sample);
+  }
+
+  async #sample(pair: Pair, point: Point, round: number): Promise<Sample> {
+    if (round === WARMING) return point.measure(pair, true);
+    let best: Sample | undefined;
+    let least = Number.POSITIVE_INFINITY;
+    // Those that are measured beside others stay in step with them.
+    const repeats = point.atOnce === undefined ? REPEATS : 0;
+    for (let taken = 0; best === undefined || (least > MOST_STOLEN && taken <= repeats); taken++) {
+      const theft = new Theft();
+      const sample = await point.measure(pair, false);
+      const { share } = theft;
+      this.#results.stolen(share, taken > 0);
+      if (share >= least) continue;
+      least = share;
+      best = sample;
+    }
+    return best;
   }
 
   async #pair(info: PeerInfo, name: string): Promise<Pair> {

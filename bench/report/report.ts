@@ -5,8 +5,18 @@ import type { Machine } from './machine.ts';
 
 export interface Report {
   readonly machine: Machine;
+  readonly stolen: Stolen;
   readonly points: readonly PointReport[];
   readonly failures: readonly Failure[];
+}
+
+/** What the host of a virtual machine took while it measured. */
+export interface Stolen {
+  /** Of all time of all processors, on average of the samples. */
+  readonly share: number;
+  readonly samples: number;
+  /** Those of them that were taken because an earlier one had lost too much. */
+  readonly again: number;
 }
 
 export interface PointReport {

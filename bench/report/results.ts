@@ -8,12 +8,20 @@ import type { Failure, PointReport, Report, Row, Spread } from './report.ts';
 export class Results {
   readonly #samples = new Map<string, { round: number; sample: Sample }[]>();
   readonly failures: Failure[] = [];
+  readonly #host = { samples: 0, again: 0, shares: 0 };
 
   add(peer: string, point: string, round: number, sample: Sample): void {
     const key = `${peer}\n${point}`;
     const samples = this.#samples.get(key) ?? [];
     samples.push({ round, sample });
     this.#samples.set(key, samples);
+  }
+
+  /** The share of a sample's time that the machine's host took. @param again for that reason it was taken a second time */
+  stolen(share: number, again: boolean): void {
+    this.#host.samples++;
+    this.#host.shares += share;
+    if (again) this.#host.again++;
   }
 
   failed(peer: string, point: string, error: unknown): void {
@@ -27,7 +35,8 @@ export class Results {
     const found = points.map((point) => this.#pointReport(point, peers)).filter(({ rows }) => rows.length > 0);
     // They run in an order of their own.
     found.sort((a, b) => a.workload.localeCompare(b.workload));
-    return { machine, points: found, failures: this.failures };
+    const { samples, again, shares } = this.#host;
+    return { machine, stolen: { share: shares / samples, samples, again }, points: found, failures: this.failures };
   }
 
   #pointReport({ name, workload, unit, less = false }: Point, peers: readonly PeerInfo[]): PointReport {

@@ -3,6 +3,7 @@
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { MOST_STOLEN } from '../stolen.ts';
 import { barsTable } from './bars.ts';
 import { chart } from './chart.ts';
 import type { PointReport, Report } from './report.ts';
@@ -42,6 +43,7 @@ function page(report: Report): string {
 
 ${date}, commit ${commit}, Node ${node}, ${cpu}, ${memoryGiB} GiB, Linux ${kernel}.
 ${used.join(', ')}.
+${theft(report)}
 
 Ratios are to the bare tuned socket of the same round (\`net, tuned\`), medians of all rounds; in brackets the figure itself, or the
 least and the most. Written by \`npm run bench -- --out docs/benchmarks\`; [bench/README.md](../../bench/README.md) tells how it is
@@ -54,6 +56,11 @@ ${barsTable(report)}
 
 ${overview(report)}
 ${failed(report)}${sections.join('\n')}`;
+}
+
+function theft({ stolen: { share, samples, again } }: Report): string {
+  const taken = `The machine's host took ${(100 * share).toFixed(1)} % of its time meanwhile`;
+  return `${taken}; ${again} of ${samples} samples were taken again, because an earlier one had lost more than ${100 * MOST_STOLEN} %.`;
 }
 
 function failed({ failures }: Report): string {

@@ -25,6 +25,7 @@ const report: Report = {
     point('W3 64 KiB', 'W3', [row('ws', 1)]),
     point('W6 outage of 500 ms', 'W6', [row('outlast', 151.2, undefined, { lost: 1 }), row('river', 302.4, undefined, { lost: 3 })]),
   ],
+  stolen: { share: 0, samples: 0, again: 0 },
   failures: [],
 };
 
