@@ -217,7 +217,7 @@ export class SessionDriver<Message> extends Sleeper implements CircuitOwner, Flu
   circuitData(circuit: Circuit, chunk: Buffer, at: number): number {
     const { core } = this;
     core.recyclable = circuit.recyclable;
-    this.#flusher.reading = true;
+    this.#flusher.reads();
     const reached = core.receive(chunk, at, this.now);
     if (this.#consumer !== null && !this.#ended) this.#consumer.wake();
     core.inbound.own();

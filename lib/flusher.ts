@@ -12,6 +12,8 @@ const outgoing: Buffer[] = [];
 const WRITE_BYTES = 32_768;
 /** As much as one write should carry: nothing is won by waiting for more. */
 const BLOCK_BYTES = 65_536;
+/** So much is answered of a chunk and so much still to be read: where those answers do not wait for the others, both ends are at work. */
+const EARLY_BYTES = 4096;
 /** Writes of one flush; then others have a turn. */
 const WRITES_MOST = 16;
 
@@ -30,6 +32,8 @@ export class Flusher<Message> implements Coalesced, Flushable {
   frozen = false;
   /** A chunk is being read: what is written meanwhile goes out behind that, which costs no tick. */
   reading = false;
+  /** So far too little was answered of it for a write ahead of the others. */
+  #early = false;
   /** The queue has it, which a flush meanwhile does not change: each session stands there once. */
   #scheduled = false;
   /** The coalescer has it. */
@@ -39,9 +43,15 @@ export class Flusher<Message> implements Coalesced, Flushable {
     this.#owner = owner;
   }
 
-  /** What is written now goes out soon: as long as no block is filled, sent() would do nothing for it. */
+  /** What is written now goes out in time: as long as no block is filled, sent() would do nothing for it. */
   get due(): boolean {
-    return (this.#scheduled || this.reading) && this.circuit !== null;
+    return (this.#scheduled || (this.reading && !this.#early)) && this.circuit !== null;
+  }
+
+  /** A chunk is about to be read. With a flush interval nothing goes ahead: its answers wait for more. */
+  reads(): void {
+    this.reading = true;
+    this.#early = this.#owner.settings.coalescer === null;
   }
 
   /** A message was written: blocks worth a write go out at once, the rest later. @returns whether one may be full */
@@ -54,6 +64,9 @@ export class Flusher<Message> implements Coalesced, Flushable {
       outbound.egress.filled = false;
       const enough = outbound.sendableBytes >= WRITE_BYTES;
       if (enough && !this.frozen) this.#write(circuit, this.#room(circuit), true);
+    } else if (this.#early && outbound.sendableBytes >= EARLY_BYTES) {
+      this.#early = false;
+      if (this.#muchToRead() && !this.frozen) this.#write(circuit, this.#room(circuit), false);
     }
     if (!this.#scheduled) this.schedule();
     return filled;
@@ -73,6 +86,7 @@ export class Flusher<Message> implements Coalesced, Flushable {
   /** The chunk was read. @returns whether there was something to write; else the owner must see itself what has become due */
   hasRead(circuit: Circuit): boolean {
     this.reading = false;
+    this.#early = false;
     const core = this.#owner.core;
     const writes = core.wantsTransmit && core.fault === null && circuit === this.circuit && !this.frozen && !this.#waits();
     if (writes) this.flush();
@@ -114,6 +128,12 @@ export class Flusher<Message> implements Coalesced, Flushable {
     if (!this.#waiting) coalescer.add(this);
     this.#waiting = true;
     return true;
+  }
+
+  /** As much as was answered waits to be read: once a chunk a write more is worth it. */
+  #muchToRead(): boolean {
+    const { fault, inbound } = this.#owner.core;
+    return fault === null && inbound.dataEnd - inbound.endOffset >= EARLY_BYTES;
   }
 
   /** @returns whether something was written, and the kernel took all of it at once */

@@ -15,11 +15,13 @@ describe('flusher', () => {
   let circuit: { queuedBytes: number; written: number; write(buffers: Buffer[]): void };
   let core: {
     wantsTransmit: boolean;
-    fault: null;
-    outbound: { sendableBytes: number };
+    fault: Error | null;
+    inbound: { dataEnd: number; endOffset: number };
+    outbound: { sendableBytes: number; filled: boolean };
     transmit(into: Buffer[]): number;
     queued(): void;
   };
+  let settings: { flushes: unknown; coalescer: unknown; limits: unknown; runtime: unknown };
   let touched: () => void;
 
   beforeEach(() => {
@@ -35,7 +37,8 @@ describe('flusher', () => {
     core = {
       wantsTransmit: false,
       fault: null,
-      outbound: { sendableBytes: 0 },
+      inbound: { dataEnd: 0, endOffset: 0 },
+      outbound: { sendableBytes: 0, filled: false },
       transmit(into) {
         if (!this.wantsTransmit) return 0;
         this.wantsTransmit = false;
@@ -44,7 +47,7 @@ describe('flusher', () => {
       },
       queued: () => undefined,
     };
-    const settings = {
+    settings = {
       flushes: { add: (one: Flushable) => queue.push(one) },
       coalescer: null,
       limits: { socketBytes: ROOM },
@@ -66,7 +69,7 @@ describe('flusher', () => {
   it('stands in the queue once, though chunks that are read flush it meanwhile', () => {
     for (let i = 0; i < 10; i++) {
       say();
-      flusher.reading = true;
+      flusher.reads();
       flusher.hasRead(circuit as unknown as Circuit);
     }
     expect([queue.length, circuit.written]).to.deep.equal([1, 10]);
@@ -98,6 +101,66 @@ describe('flusher', () => {
     flusher.circuit = null;
     say();
     expect(queue.length).to.equal(0);
+  });
+
+  describe('while it reads a chunk', () => {
+    beforeEach(() => {
+      flusher.reads();
+      core.wantsTransmit = true;
+      core.inbound.dataEnd = 8192;
+      core.inbound.endOffset = 4096;
+      core.outbound.sendableBytes = 4096;
+    });
+
+    it('writes the first answers ahead, once, and the others behind it', () => {
+      flusher.sent();
+      expect([circuit.written, flusher.due]).to.deep.equal([1, true]);
+      core.wantsTransmit = true;
+      flusher.sent();
+      expect(circuit.written).to.equal(1);
+      flusher.hasRead(circuit as unknown as Circuit);
+      expect([circuit.written, queue.length]).to.deep.equal([2, 0]);
+    });
+
+    it('waits until they are worth a write', () => {
+      core.outbound.sendableBytes = 4095;
+      flusher.sent();
+      expect([circuit.written, flusher.due]).to.deep.equal([0, false]);
+      core.outbound.sendableBytes = 4096;
+      flusher.sent();
+      expect(circuit.written).to.equal(1);
+    });
+
+    it('writes nothing ahead where little is left to be read', () => {
+      core.inbound.endOffset = 4097;
+      flusher.sent();
+      expect([circuit.written, flusher.due]).to.deep.equal([0, true]);
+    });
+
+    it('nor to a circuit that broke a rule, or is frozen', () => {
+      core.fault = new Error('S-2');
+      flusher.sent();
+      core.fault = null;
+      flusher.reads();
+      flusher.frozen = true;
+      flusher.sent();
+      expect(circuit.written).to.equal(0);
+    });
+
+    it('nor with a flush interval', () => {
+      settings.coalescer = { add: () => undefined };
+      flusher.reads();
+      flusher.sent();
+      expect([circuit.written, flusher.due]).to.deep.equal([0, true]);
+    });
+
+    it('nor what is sent later, in a tick of its own', () => {
+      core.wantsTransmit = false;
+      flusher.hasRead(circuit as unknown as Circuit);
+      core.wantsTransmit = true;
+      flusher.sent();
+      expect([circuit.written, queue.length]).to.deep.equal([0, 1]);
+    });
   });
 
   describe('with more to send than one write may carry', () => {
