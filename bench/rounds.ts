@@ -13,6 +13,8 @@ const BASELINE_EVERY = 7;
 const WARMING = -1;
 /** So often is a sample taken again of which the machine's host took too much; the one that lost least counts. */
 const REPEATS = 2;
+/** All of one point together, in rounds: a host that always takes too much would make it three times as long. */
+const REPEATED_ROUNDS = 1;
 
 interface Turn {
   readonly info: PeerInfo;
@@ -25,6 +27,8 @@ export class Rounds {
   readonly #pairs = new Map<string, Pair>();
   /** Those that failed at the point that runs. */
   readonly #out = new Set<string>();
+  /** Samples that may still be taken again at this point. */
+  #repeats = 0;
 
   constructor(results: Results) {
     this.#results = results;
@@ -37,6 +41,8 @@ export class Rounds {
     const again = point.atOnce === undefined;
     // Their memory is what is measured: without what earlier points have left in it.
     if (point.afresh) await this.end();
+    // Those that are measured beside others stay in step with them.
+    this.#repeats = again ? REPEATED_ROUNDS * turnsOf(able, again).length : 0;
     // Code that runs for the first time is compiled while it runs.
     for (let i = 0; i < (point.warm ?? 0); i++) for (const turn of turnsOf(able, again)) await this.#one(turn, point, WARMING);
     for (let round = 0; round < point.rounds; round++) {
@@ -70,9 +76,8 @@ export class Rounds {
     if (round === WARMING) return point.measure(pair, true);
     let best: Sample | undefined;
     let least = Number.POSITIVE_INFINITY;
-    // Those that are measured beside others stay in step with them.
-    const repeats = point.atOnce === undefined ? REPEATS : 0;
-    for (let taken = 0; best === undefined || (least > MOST_STOLEN && taken <= repeats); taken++) {
+    for (let taken = 0; best === undefined || (least > MOST_STOLEN && taken <= REPEATS && this.#repeats > 0); taken++) {
+      if (taken > 0) this.#repeats--;
       const theft = new Theft();
       const sample = await point.measure(pair, false);
       const { share } = theft;
