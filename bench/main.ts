@@ -3,6 +3,7 @@
 // and every figure is set against the bare tuned socket of the same round. Prints tables; writes JSON as it goes, and pages and charts.
 
 import { parseArgs } from 'node:util';
+import { keepAwake } from './cores.ts';
 import {
   acksPoint,
   broadcastPoint,
@@ -47,12 +48,14 @@ async function measure(): Promise<void> {
   const where = machine(chosen);
   const results = new Results();
   const rounds = new Rounds(results);
+  const sleep = keepAwake();
   for (const point of points) {
     await rounds.run(point, chosen);
     // Whatever happens later, these figures are kept.
     if (given.out !== undefined) await writeResults(given.out, results.report(points, chosen, where));
   }
   await rounds.end();
+  sleep();
   const report = results.report(points, chosen, where);
   printTable(report);
   if (given.out !== undefined) await writeReport(given.out, report);

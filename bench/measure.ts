@@ -12,6 +12,8 @@ export interface Point {
   /** Whether less is better. */
   readonly less?: boolean;
   readonly rounds: number;
+  /** Behind each of them, so many of those alone that bars are set for, each time with processes of its own. */
+  readonly shortRounds?: number;
   /** Runs so many times before it counts. */
   readonly warm?: number;
   /** What a bare connection cannot be asked for. */
@@ -52,6 +54,8 @@ async function finish(pair: Pair): Promise<Figures> {
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const figure = (figures: Figures, name: string): number => figures[name] ?? Number.NaN;
 
+/** Some processes are slower than others that do the same, for as long as they live: by a tenth where memory is copied. */
+const SHORT_ROUNDS = 2;
 /** Of the round that does not count. It is what V8 takes, beside two busy processes on two cores, to compile all that messages pass. */
 const FIRST_MS = 1500;
 /** Of each sample, before it counts: a new session, in processes that have rested. */
@@ -69,6 +73,7 @@ export function streamPoint(workload: Workload, bytes: number, ms: number, round
     workload,
     unit: large ? 'MB/s' : 'messages/s',
     rounds,
+    shortRounds: SHORT_ROUNDS,
     warm: warmings,
     async measure(pair, warming) {
       const endpoint = await serve(pair, 'stream', { bytes });
@@ -94,6 +99,7 @@ export function echoPoint(inFlight: number, ms: number, rounds: number): Point {
     workload: 'W2',
     unit: 'round trips/s',
     rounds,
+    shortRounds: SHORT_ROUNDS,
     warm: 1,
     async measure(pair) {
       const options = { bytes: 128, ms, inFlight, warmMs: WARM_ECHO_MS };
@@ -274,6 +280,7 @@ export function opensPoint(count: number, atOnce: number, rounds: number): Point
     workload: 'W5',
     unit: 'sessions/s',
     rounds,
+    shortRounds: SHORT_ROUNDS,
     async measure(pair) {
       await once(pair, { count: 3 * count, ms: WARM_OPENS_MS });
       return once(pair, { count });

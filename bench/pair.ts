@@ -3,6 +3,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { keepApart } from './cores.ts';
 import type { PeerInfo } from './peer.ts';
 import type { Answer, Figures, Order } from './worker.ts';
 
@@ -25,6 +26,8 @@ export class Pair {
     const order: Order = { do: 'load', module: info.module, variant: info.variant };
     try {
       await Promise.all([pair.server.ask(order), pair.client.ask(order)]);
+      keepApart(pair.server.pid, 'server');
+      keepApart(pair.client.pid, 'client');
       return pair;
     } catch (error) {
       await pair.end();
@@ -39,6 +42,10 @@ export class Pair {
 
 export class Child {
   readonly #process: ChildProcess = fork(fileURLToPath(new URL('worker.js', import.meta.url)), { execArgv: ['--expose-gc'] });
+
+  get pid(): number {
+    return this.#process.pid as number;
+  }
 
   async ask(order: Order): Promise<Figures & { readonly endpoint?: never }> {
     const child = this.#process;

@@ -63,6 +63,9 @@ function peer(name: string, module: string, variant: string, workloads: readonly
 /** The measure of all others: every ratio is to this one, in the same round. */
 export const BASELINE = 'net, tuned';
 
+/** What bars are set for, as ratios: narrower than the noise of five rounds, most of which other peers take. */
+export const JUDGED: ReadonlySet<string> = new Set([BASELINE, 'outlast', 'outlast, ranges', 'outlast, batches', 'outlast, for await']);
+
 const QUICK: ReadonlySet<string> = new Set([
   BASELINE,
   'net, naive',

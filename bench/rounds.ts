@@ -1,10 +1,11 @@
 // Runs points: the peers take turns in a new order each round, each in processes of its own that stay up. One that fails loses its point
 // and nothing else. The baseline has several turns a round, each with processes of its own: had it but one pair, that would have rested a
-// quarter as long as any other peer's, and V8 forgets the code of processes that rest.
+// quarter as long as any other peer's, and V8 forgets the code of processes that rest. Between those rounds come short ones of the peers
+// that bars are set for: what is set side by side there was measured within seconds.
 
 import type { Point, Sample } from './measure.ts';
 import { Pair } from './pair.ts';
-import { BASELINE, type PeerInfo } from './peer.ts';
+import { BASELINE, JUDGED, type PeerInfo } from './peer.ts';
 import type { Results } from './report/results.ts';
 import { MOST_STOLEN, Theft } from './stolen.ts';
 
@@ -43,18 +44,29 @@ export class Rounds {
     if (point.afresh) await this.end();
     // Those that are measured beside others stay in step with them.
     this.#repeats = again ? REPEATED_ROUNDS * turnsOf(able, again).length : 0;
+    const judged = able.filter(({ name }) => JUDGED.has(name));
+    // Where they are half of all, every round is short.
+    const shorts = Array.from({ length: 2 * judged.length < able.length ? (point.shortRounds ?? 0) : 0 }, (_, i) => `, short ${i + 1}`);
     // Code that runs for the first time is compiled while it runs.
-    for (let i = 0; i < (point.warm ?? 0); i++) for (const turn of turnsOf(able, again)) await this.#one(turn, point, WARMING);
-    for (let round = 0; round < point.rounds; round++) {
-      const waiting = turnsOf(shuffled(able), again);
-      // In step, where several are measured at once: what one does first is not done beside another's last.
-      while (waiting.length > 0) await Promise.all(waiting.splice(0, point.atOnce ?? 1).map((turn) => this.#one(turn, point, round)));
+    for (let i = 0; i < (point.warm ?? 0); i++) {
+      for (const turn of turnsOf(able, again)) await this.#one(turn, point, WARMING);
+      for (const processes of shorts) for (const turn of turnsOf(judged, again, processes)) await this.#one(turn, point, WARMING);
     }
-    process.stderr.write(`${point.name}: ${point.rounds} rounds, ${((performance.now() - beganMs) / 1000).toFixed(0)} s\n`);
+    let round = 0;
+    for (let i = 0; i < point.rounds; i++) {
+      await this.#round(turnsOf(shuffled(able), again), point, round++);
+      for (const processes of shorts) await this.#round(turnsOf(shuffled(judged), again, processes), point, round++);
+    }
+    process.stderr.write(`${point.name}: ${round} rounds, ${((performance.now() - beganMs) / 1000).toFixed(0)} s\n`);
   }
 
   async end(): Promise<void> {
     for (const name of [...this.#pairs.keys()]) await this.#end(name);
+  }
+
+  async #round(turns: Turn[], point: Point, round: number): Promise<void> {
+    // In step, where several are measured at once: what one does first is not done beside another's last.
+    while (turns.length > 0) await Promise.all(turns.splice(0, point.atOnce ?? 1).map((turn) => this.#one(turn, point, round)));
   }
 
   async #one({ info, name }: Turn, point: Point, round: number): Promise<void> {
@@ -102,17 +114,20 @@ export class Rounds {
   }
 }
 
-/** The baseline first, and, where they take turns one by one, again between the others. */
-function turnsOf(peers: readonly PeerInfo[], again: boolean): Turn[] {
+/**
+ * The baseline first, and, where they take turns one by one, again between the others.
+ * @param processes whose: those of full rounds unless it says something
+ */
+function turnsOf(peers: readonly PeerInfo[], again: boolean, processes = ''): Turn[] {
   const baseline = peers.find(({ name }) => name === BASELINE);
   const turns: Turn[] = [];
   const measure = (i: number): void => {
-    if (baseline !== undefined) turns.push({ info: baseline, name: `${baseline.name} ${i}` });
+    if (baseline !== undefined) turns.push({ info: baseline, name: `${baseline.name} ${i}${processes}` });
   };
   measure(0);
   const others = peers.filter((info) => info !== baseline);
   for (const [i, info] of others.entries()) {
-    turns.push({ info, name: info.name });
+    turns.push({ info, name: `${info.name}${processes}` });
     if (again && (i + 1) % BASELINE_EVERY === 0) measure(i + 1);
   }
   return turns;

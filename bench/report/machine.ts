@@ -3,6 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
+import { apart } from '../cores.ts';
 import type { PeerInfo } from '../peer.ts';
 
 export interface Machine {
@@ -12,6 +13,8 @@ export interface Machine {
   readonly kernel: string;
   readonly memoryGiB: number;
   readonly commit: string;
+  /** Server and client had a processor each. */
+  readonly apart: boolean;
   readonly versions: Readonly<Record<string, string>>;
 }
 
@@ -24,6 +27,7 @@ export function machine(peers: readonly PeerInfo[]): Machine {
     kernel: release(),
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     commit: commit(),
+    apart,
     versions: Object.fromEntries(names.map((name) => [name, versionOf(name)])),
   };
 }

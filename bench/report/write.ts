@@ -43,7 +43,7 @@ function page(report: Report): string {
 
 ${date}, commit ${commit}, Node ${node}, ${cpu}, ${memoryGiB} GiB, Linux ${kernel}.
 ${used.join(', ')}.
-${theft(report)}
+${processors(report)} ${theft(report)}
 
 Ratios are to the bare tuned socket of the same round (\`net, tuned\`), medians of all rounds; in brackets the figure itself, or the
 least and the most. Written by \`npm run bench -- --out docs/benchmarks\`; [bench/README.md](../../bench/README.md) tells how it is
@@ -56,6 +56,10 @@ ${barsTable(report)}
 
 ${overview(report)}
 ${failed(report)}${sections.join('\n')}`;
+}
+
+function processors({ machine }: Report): string {
+  return machine.apart ? 'Servers and clients had a processor each, kept awake.' : 'Servers and clients shared all processors.';
 }
 
 function theft({ stolen: { share, samples, again } }: Report): string {
