@@ -19,7 +19,16 @@ function point(name: string, workload: PointReport['workload'], rows: readonly R
 }
 
 const report: Report = {
-  machine: { date: '2026-01-02', node: 'v20.0.0', cpu: '2 × Something', kernel: '6', memoryGiB: 8, commit: 'abc', versions: {} },
+  machine: {
+    date: '2026-01-02',
+    node: 'v20.0.0',
+    cpu: '2 × Something',
+    kernel: '6',
+    memoryGiB: 8,
+    commit: 'abc',
+    versions: {},
+    apart: true,
+  },
   points: [
     point('W1 32 B', 'W1', [row('outlast', 9_000_000, 1.204), row('outlast, batches', 9, 0.99), row('ws', 400_000, 0.0412)]),
     point('W3 64 KiB', 'W3', [row('ws', 1)]),
