@@ -37,8 +37,9 @@ export class Pair {
   }
 
   /**
-   * One link that stays: while a process rests, V8 throws away all code that was compiled for objects of which there are none left. A server
-   * in use has some connection at any time. It is never finished: what is served next takes its place, and it ends with its process.
+   * One link that stays: while a process rests, V8 throws away all code that was compiled for objects of which there are none left.
+   * A server in use has some connection at any time. It is never finished: what is served next takes its place, and it ends with its
+   * process.
    */
   async #stand(): Promise<void> {
     const { endpoint } = (await this.server.ask({ do: 'serve', workload: 'idle', options: {} })) as unknown as { endpoint: Endpoint };
